@@ -1,0 +1,42 @@
+//! The same number of bits for every token.
+
+use smartkv_core::{Bits, CacheShape, Format, Layout, Result, Strategy, Tier, config, strategy};
+
+/// Stores every token in the same integer format, rounded to nearest per token and head.
+///
+/// The plain baseline of every paper: each row of `head_dim` channels is cut into groups with a
+/// scale (and zero point) of their own. With `group_size: 32, symmetric: true` it stores what
+/// llama.cpp's `q8_0` and `q4_0` caches store. Packed; needs keys and values after `RoPE` only.
+#[config]
+pub struct Uniform {
+    /// Bits of a key element: 2, 3, 4, 8 or 16.
+    #[default(4)]
+    pub key_bits: u8,
+    /// Bits of a value element: 2, 3, 4, 8 or 16.
+    #[default(4)]
+    pub value_bits: u8,
+    /// Channels that share a scale; 0 is the whole head.
+    #[default(32)]
+    pub group_size: usize,
+    /// Symmetric around zero: one scale a group and no zero point.
+    pub symmetric: bool,
+    /// Newest tokens kept in f16.
+    pub window: usize,
+    /// First tokens kept in f16.
+    pub sinks: usize,
+    /// Rotate each head by a Hadamard transform before rounding (`QuaRot`, arXiv 2404.00456).
+    pub rotate: bool,
+}
+
+#[strategy("uniform", family = "quantizer")]
+impl Strategy for Uniform {
+    fn layout(&self, _: &CacheShape) -> Result<Layout> {
+        let format = |bits| {
+            let group_size = self.group_size;
+            Ok(Format { bits: Bits::from_count(bits)?, group_size, symmetric: self.symmetric })
+        };
+        let tier = Tier { k: format(self.key_bits)?, v: format(self.value_bits)? };
+        let Self { window, sinks, rotate, .. } = *self;
+        Ok(Layout { window, sinks, rotate, ..Layout::constant(tier) })
+    }
+}

@@ -1,0 +1,385 @@
+//! The engine: executes a strategy on real packed buffers behind the hook.
+
+mod attend;
+mod lane;
+mod planning;
+mod rotate;
+mod segment;
+
+use crate::budget::Budget;
+use crate::error::{Error, Result};
+use crate::hook::{AttnStep, KvHook, MeasuredHook};
+use crate::kernels::{Kernels, Reference};
+use crate::layout::Layout;
+use crate::memory::Memory;
+use crate::shape::CacheShape;
+use crate::strategy::{Seen, Strategy};
+use attend::{LaneOutput, LaneQueries};
+use half::f16;
+use lane::{Energies, Lane};
+use segment::Columns;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// When a prompt is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Prefill {
+    /// The prompt attends to full-precision keys and values and is compressed at its end.
+    #[default]
+    Exact,
+    /// Every chunk is compressed before the next attends to it.
+    Quantized,
+}
+
+/// How to build a [`Cache`].
+#[derive(Debug, Clone)]
+pub struct CacheBuilder {
+    shape: CacheShape,
+    strategy: Arc<dyn Strategy>,
+    budget: Option<Budget>,
+    prefill: Prefill,
+    seed: u64,
+    kernels: &'static dyn Kernels,
+}
+
+impl CacheBuilder {
+    /// Limits the live bytes; without it the strategy's default holds.
+    #[must_use]
+    pub fn budget(mut self, budget: Option<Budget>) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// When a prompt is compressed.
+    #[must_use]
+    pub fn prefill(mut self, prefill: Prefill) -> Self {
+        self.prefill = prefill;
+        self
+    }
+
+    /// Seed of everything random in the strategy.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Kernels to compute with; the scalar reference unless told.
+    #[must_use]
+    pub fn kernels(mut self, kernels: &'static dyn Kernels) -> Self {
+        self.kernels = kernels;
+        self
+    }
+
+    /// Builds the empty cache.
+    ///
+    /// # Errors
+    /// A shape or layout that cannot be, or a budget the strategy cannot hold: the message says
+    /// the reachable range.
+    pub fn build(self) -> Result<Cache> {
+        let Self { shape, strategy, budget, prefill, seed, kernels } = self;
+        shape.check()?;
+        let layout = strategy.layout(&shape)?;
+        layout.check(&shape)?;
+        let columns =
+            Columns { positions: layout.positions, scores: strategy.tracker().is_some() };
+        let budget = budget.or_else(|| strategy.default_budget());
+        let lane = Lane::new(&layout, shape.head_dim, columns);
+        let cache = Cache {
+            lanes: vec![lane; shape.layers * shape.lanes()],
+            seen: vec![0; shape.batch],
+            step: vec![0; shape.batch],
+            sinks: vec![layout.sinks; shape.batch],
+            peak: 0,
+            shape,
+            strategy,
+            layout,
+            columns,
+            budget,
+            prefill,
+            seed,
+            kernels,
+        };
+        cache.check_budget()?;
+        Ok(cache)
+    }
+}
+
+/// A KV cache that a [`Strategy`] governs.
+///
+/// Cloning copies every buffer: the fork and the original go their own ways.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    shape: CacheShape,
+    strategy: Arc<dyn Strategy>,
+    layout: Layout,
+    columns: Columns,
+    budget: Option<Budget>,
+    prefill: Prefill,
+    seed: u64,
+    kernels: &'static dyn Kernels,
+    /// `[layer][sequence][kv_head]`.
+    lanes: Vec<Lane>,
+    /// Tokens seen by each sequence, the running step apart.
+    seen: Vec<usize>,
+    /// Tokens of the running step.
+    step: Vec<usize>,
+    /// Sinks that each sequence still keeps in full precision.
+    sinks: Vec<usize>,
+    peak: usize,
+}
+
+impl Cache {
+    /// Starts building a cache.
+    #[must_use]
+    pub fn builder(shape: CacheShape, strategy: Arc<dyn Strategy>) -> CacheBuilder {
+        CacheBuilder {
+            shape,
+            strategy,
+            budget: None,
+            prefill: Prefill::default(),
+            seed: 0,
+            kernels: &Reference,
+        }
+    }
+
+    /// The strategy that governs this cache.
+    #[must_use]
+    pub fn strategy(&self) -> &dyn Strategy {
+        self.strategy.as_ref()
+    }
+
+    /// The layout the strategy chose for this shape.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The budget in force: the user's, or the strategy's default.
+    #[must_use]
+    pub fn budget(&self) -> Option<Budget> {
+        self.budget
+    }
+
+    /// Rows held in each place, summed over lanes: one entry per tier, then the window.
+    #[must_use]
+    pub fn census(&self) -> Vec<usize> {
+        let mut rows = vec![0; self.layout.tiers.len() + 1];
+        for lane in &self.lanes {
+            for (count, segment) in rows.iter_mut().zip(lane.segments()) {
+                *count += segment.len();
+            }
+        }
+        rows
+    }
+
+    /// Positions held by one lane in attention order (tiers, then window); empty unless the
+    /// layout keeps positions.
+    ///
+    /// # Panics
+    /// When `layer` or `lane` is out of range.
+    #[must_use]
+    pub fn positions(&self, layer: usize, lane: usize) -> Vec<u32> {
+        let lane = &self.lanes[layer * self.shape.lanes() + lane];
+        lane.segments().flat_map(|segment| segment.positions().iter().copied()).collect()
+    }
+
+    fn live_bytes(&self) -> usize {
+        let statistics = if self.columns.scores { size_of::<Energies>() } else { 0 };
+        let lane_bytes = |lane: &Lane| -> usize {
+            lane.segments().map(|s| s.bytes()).map(|b| b.payload + b.metadata + b.scores).sum()
+        };
+        self.lanes.iter().map(|lane| lane_bytes(lane) + statistics).sum()
+    }
+
+    /// The lanes of `layer` for `sequence`, by index into `lanes`.
+    fn lane_index(&self, layer: usize, sequence: usize, kv_head: usize) -> usize {
+        (layer * self.shape.batch + sequence) * self.shape.kv_heads + kv_head
+    }
+
+    fn check_finite(&self, step: &AttnStep<'_>) -> Result<()> {
+        let largest = f16::MAX.to_f32();
+        let CacheShape { q_heads, kv_heads, head_dim, .. } = self.shape;
+        let parts = [
+            ("key", step.k, kv_heads, largest),
+            ("value", step.v, kv_heads, largest),
+            ("query", step.q, q_heads, f32::MAX),
+        ];
+        for (what, data, heads, limit) in parts {
+            let row = heads * head_dim;
+            for (sequence, &len) in step.lens.iter().enumerate() {
+                let valid = &data[sequence * step.tokens * row..][..len * row];
+                // NaN fails every comparison, so test for what is right.
+                if let Some(index) = valid.iter().position(|v| !(v.abs() <= limit)) {
+                    return Err(Error::NotFinite {
+                        layer: step.layer,
+                        what,
+                        position: self.seen[sequence] + index / row,
+                        value: valid[index],
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies the rows of one head out of `[batch, tokens, heads, head_dim]`; `width` heads from
+    /// `head` on, multiplied by `factor` and rotated if the layout rotates.
+    fn take(
+        &self,
+        data: &[f32],
+        step: &AttnStep<'_>,
+        sequence: usize,
+        heads: std::ops::Range<usize>,
+        of: usize,
+        factor: f32,
+    ) -> Vec<f32> {
+        let head_dim = self.shape.head_dim;
+        let mut rows = Vec::with_capacity(step.lens[sequence] * heads.len() * head_dim);
+        for token in 0..step.lens[sequence] {
+            let row = ((sequence * step.tokens + token) * of + heads.start) * head_dim;
+            rows.extend(data[row..row + heads.len() * head_dim].iter().map(|v| v * factor));
+        }
+        if self.layout.rotate {
+            rotate::rotate(&mut rows, head_dim);
+        }
+        rows
+    }
+
+    /// Appends the step to one lane and returns its queries.
+    fn append(&self, lane: &mut Lane, step: &AttnStep<'_>, sequence: usize, head: usize) -> Vec<f32> {
+        let CacheShape { q_heads, kv_heads, head_dim, scale, .. } = self.shape;
+        let group = self.shape.group();
+        let k = self.take(step.k, step, sequence, head..head + 1, kv_heads, 1.0);
+        let v = self.take(step.v, step, sequence, head..head + 1, kv_heads, 1.0);
+        let heads = head * group..(head + 1) * group;
+        let q = self.take(step.q, step, sequence, heads, q_heads, scale);
+        let position = u32::try_from(self.seen[sequence]).unwrap_or(u32::MAX);
+        lane.window.append(self.kernels, &k, &v, position);
+        if self.columns.scores {
+            lane.energies.observe(&q, &v, head_dim);
+        }
+        q
+    }
+
+    /// Folds observed attention into the score columns of a lane.
+    fn fold(&self, lane: &mut Lane, seen: &LaneOutput) {
+        let Some(tracker) = self.strategy.tracker() else { return };
+        let mut start = 0;
+        for segment in lane.tiers.iter_mut().chain(std::iter::once(&mut lane.window)) {
+            let rows = start..start + segment.len();
+            start = rows.end;
+            if !rows.is_empty() {
+                let part =
+                    Seen { mass: &seen.mass[rows.clone()], visible: &seen.visible[rows] };
+                tracker.fold(&part, &mut segment.scores);
+            }
+        }
+    }
+}
+
+impl KvHook for Cache {
+    fn shape(&self) -> &CacheShape {
+        &self.shape
+    }
+
+    fn seen(&self, sequence: usize) -> usize {
+        self.seen[sequence]
+    }
+
+    fn attend(&mut self, step: AttnStep<'_>, out: &mut [f32]) -> Result<()> {
+        step.check(&self.shape, out)?;
+        self.check_finite(&step)?;
+        self.step.copy_from_slice(step.lens);
+        let CacheShape { q_heads, kv_heads, head_dim, .. } = self.shape;
+        let group = self.shape.group();
+        let watch = self.strategy.tracker().map(|tracker| tracker.watch());
+
+        let first = self.lane_index(step.layer, 0, 0);
+        let mut lanes = self.lanes.split_off(first);
+        let later = lanes.split_off(self.shape.lanes());
+        let busy: Vec<usize> =
+            (0..lanes.len()).filter(|lane| step.lens[lane / kv_heads] > 0).collect();
+        let queries: Vec<Vec<f32>> = busy
+            .iter()
+            .map(|&l| self.append(&mut lanes[l], &step, l / kv_heads, l % kv_heads))
+            .collect();
+        let views: Vec<LaneQueries<'_>> = busy
+            .iter()
+            .zip(&queries)
+            .map(|(&lane, q)| {
+                let tokens = step.lens[lane / kv_heads];
+                let watched = watch.map_or(0, |w| w.prompt_queries.clamp(1, tokens));
+                LaneQueries { q, tokens, group, head_dim, watched }
+            })
+            .collect();
+        let held: Vec<&Lane> = busy.iter().map(|&lane| &lanes[lane]).collect();
+        let mut outputs = attend::attend(self.kernels, &held, &views);
+
+        for (&index, output) in busy.iter().zip(&mut outputs) {
+            if self.layout.rotate {
+                rotate::rotate(&mut output.out, head_dim);
+            }
+            let (sequence, head) = (index / kv_heads, index % kv_heads);
+            let width = group * head_dim;
+            for (token, row) in output.out.chunks_exact(width).enumerate() {
+                let at = ((sequence * step.tokens + token) * q_heads + head * group) * head_dim;
+                out[at..at + width].copy_from_slice(row);
+            }
+            self.fold(&mut lanes[index], output);
+        }
+        self.lanes.extend(lanes);
+        self.lanes.extend(later);
+        Ok(())
+    }
+
+    fn end_step(&mut self, more_prompt: bool) -> Result<()> {
+        for (seen, step) in self.seen.iter_mut().zip(&mut self.step) {
+            *seen += std::mem::take(step);
+        }
+        self.peak = self.peak.max(self.live_bytes());
+        if more_prompt && self.prefill == Prefill::Exact {
+            return Ok(());
+        }
+        self.compress()?;
+        self.peak = self.peak.max(self.live_bytes());
+        Ok(())
+    }
+
+    fn reset(&mut self) {
+        self.lanes.iter_mut().for_each(Lane::clear);
+        self.seen.fill(0);
+        self.step.fill(0);
+        self.sinks.fill(self.layout.sinks);
+        self.peak = 0;
+    }
+}
+
+impl MeasuredHook for Cache {
+    fn memory(&self) -> Memory {
+        let statistics = if self.columns.scores { size_of::<Energies>() } else { 0 };
+        let mut memory = Memory { peak_bytes: self.peak as u64, ..Memory::default() };
+        for lane in &self.lanes {
+            for tier in &lane.tiers {
+                let bytes = tier.bytes();
+                memory.payload_bytes += bytes.payload as u64;
+                memory.metadata_bytes += bytes.metadata as u64;
+                memory.policy_bytes += bytes.scores as u64;
+                memory.allocated_bytes += bytes.allocated as u64;
+            }
+            let bytes = lane.window.bytes();
+            memory.window_bytes += (bytes.payload + bytes.metadata) as u64;
+            memory.policy_bytes += (bytes.scores + statistics) as u64;
+            memory.allocated_bytes += (bytes.allocated + statistics) as u64;
+        }
+        memory.live_bytes = memory.payload_bytes
+            + memory.metadata_bytes
+            + memory.window_bytes
+            + memory.policy_bytes;
+        memory.tokens = self.seen.iter().sum::<usize>() as u64;
+        let token = self.shape.layers * self.shape.kv_heads * self.shape.f16_row_bytes();
+        memory.f16_bytes = memory.tokens * token as u64;
+        memory
+    }
+}

@@ -1,0 +1,135 @@
+//! One (sequence, kv head) of one layer: a full-precision window and one segment per tier.
+
+use super::segment::{Columns, Moving, Segment};
+use crate::format::Format;
+use crate::kernels::Kernels;
+use crate::layout::{Layout, Tier};
+use crate::place::Place;
+use crate::strategy::RowTable;
+
+/// Running means that turn rounding errors into expected output errors.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Energies {
+    query_sum: f64,
+    queries: u64,
+    value_sum: f64,
+    values: u64,
+}
+
+impl Energies {
+    /// Adds scaled queries `[n, head_dim]` and values `[m, head_dim]`.
+    pub(super) fn observe(&mut self, q: &[f32], v: &[f32], head_dim: usize) {
+        self.query_sum += q.iter().map(|x| f64::from(x * x)).sum::<f64>();
+        self.queries += (q.len() / head_dim) as u64;
+        self.value_sum += v.iter().map(|x| f64::from(x * x)).sum::<f64>();
+        self.values += v.len() as u64;
+    }
+
+    fn means(&self) -> (f32, f32) {
+        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "means")]
+        let mean = |sum: f64, n: u64| if n == 0 { 0.0 } else { (sum / n as f64) as f32 };
+        (mean(self.query_sum, self.queries), mean(self.value_sum, self.values))
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Lane {
+    /// Sinks, then the newest tokens, by position.
+    pub(super) window: Segment,
+    /// One segment per tier of the layout.
+    pub(super) tiers: Vec<Segment>,
+    pub(super) energies: Energies,
+}
+
+impl Lane {
+    pub(super) fn new(layout: &Layout, head_dim: usize, columns: Columns) -> Self {
+        Self {
+            window: Segment::new(Tier::same(Format::F16), head_dim, columns),
+            tiers: layout.tiers.iter().map(|&t| Segment::new(t, head_dim, columns)).collect(),
+            energies: Energies::default(),
+        }
+    }
+
+    /// Segments in attention order: tiers, then the window.
+    pub(super) fn segments(&self) -> impl Iterator<Item = &Segment> {
+        self.tiers.iter().chain(std::iter::once(&self.window))
+    }
+
+    /// Rows held, in all places.
+    pub(super) fn len(&self) -> usize {
+        self.segments().map(Segment::len).sum()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.window.clear();
+        self.tiers.iter_mut().for_each(Segment::clear);
+        self.energies = Energies::default();
+    }
+
+    /// Rows a plan may move: `leaving` of the window, then each tier's.
+    pub(super) fn planned_rows(&self, leaving: usize) -> usize {
+        leaving + self.tiers.iter().map(Segment::len).sum::<usize>()
+    }
+
+    /// Appends this lane's plannable rows to `table`. Rows leave the window after its first
+    /// `sinks`.
+    pub(super) fn describe(&self, sinks: usize, leaving: usize, table: &mut RowTable) {
+        for index in sinks..sinks + leaving {
+            table.place.push(Place::Window);
+            self.window.describe(index, table);
+        }
+        for (tier, segment) in (0u8..).zip(&self.tiers) {
+            for index in 0..segment.len() {
+                table.place.push(Place::Tier(tier));
+                segment.describe(index, table);
+            }
+        }
+        table.lane_ends.push(table.place.len());
+        let (query, value) = self.energies.means();
+        table.query_energy.push(query);
+        table.value_energy.push(value);
+    }
+
+    /// Executes one lane's part of a checked plan: `places` as described by
+    /// [`describe`](Self::describe). Costs O(rows moved); lossy rows are decoded from what is
+    /// stored, rows from the window from f16.
+    pub(super) fn execute(
+        &mut self,
+        kernels: &dyn Kernels,
+        sinks: usize,
+        leaving: usize,
+        places: &[Place],
+    ) {
+        let mut arriving: Vec<Moving> =
+            (0..self.tiers.len()).map(|_| Moving::default()).collect();
+        let (flushed, mut rest) = places.split_at(leaving);
+        for (index, &to) in (sinks..).zip(flushed) {
+            if let Place::Tier(tier) = to {
+                self.window.gather(kernels, index, &mut arriving[usize::from(tier)]);
+            }
+        }
+        if leaving > 0 {
+            self.window.drain(sinks, sinks + leaving);
+        }
+        for (from, segment) in (0u8..).zip(&mut self.tiers) {
+            let (own, others) = rest.split_at(segment.len());
+            rest = others;
+            // Descending, so that swap-removal never disturbs an index still to come.
+            for (index, &to) in own.iter().enumerate().rev() {
+                if to == Place::Tier(from) {
+                    continue;
+                }
+                if let Place::Tier(tier) = to {
+                    segment.gather(kernels, index, &mut arriving[usize::from(tier)]);
+                }
+                segment.swap_remove(index);
+            }
+        }
+        for (segment, moving) in self.tiers.iter_mut().zip(&arriving) {
+            segment.receive(kernels, moving);
+        }
+        if leaving > 0 {
+            self.window.shrink();
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The seam between the cache and the instruction set: few operations on packed rows.
+//!
+//! [`Reference`] is plain scalar code that is right for every format; faster implementations live
+//! in `smartkv-kernels` and are held to it by one conformance suite.
+
+mod reference;
+
+pub use reference::Reference;
+
+use crate::format::Format;
+use half::f16;
+use std::fmt::Debug;
+
+/// A read-only view of packed rows.
+///
+/// Row `t` takes `format.payload_bytes(head_dim)` bytes of `payload`, `format.scales(head_dim)`
+/// entries of `scales` and `format.zeros(head_dim)` entries of `zeros`, all row-major.
+/// Kernels must not read beyond the slices.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows<'a> {
+    /// How the rows are stored.
+    pub format: Format,
+    /// Channels of a row.
+    pub head_dim: usize,
+    /// Number of rows.
+    pub len: usize,
+    /// Codes, or little-endian f16 for [`Bits::F16`](crate::format::Bits::F16).
+    pub payload: &'a [u8],
+    /// Scales, `len * format.scales(head_dim)`.
+    pub scales: &'a [f16],
+    /// Zero points, `len * format.zeros(head_dim)`.
+    pub zeros: &'a [f16],
+}
+
+impl<'a> Rows<'a> {
+    /// The rows `start .. start + len`.
+    ///
+    /// # Panics
+    /// When the range does not lie inside the view.
+    #[must_use]
+    pub fn slice(&self, start: usize, len: usize) -> Rows<'a> {
+        assert!(start + len <= self.len, "rows {start}+{len} of {}", self.len);
+        let cut = |per_row: usize| start * per_row..(start + len) * per_row;
+        Rows {
+            len,
+            payload: &self.payload[cut(self.format.payload_bytes(self.head_dim))],
+            scales: &self.scales[cut(self.format.scales(self.head_dim))],
+            zeros: &self.zeros[cut(self.format.zeros(self.head_dim))],
+            ..*self
+        }
+    }
+}
+
+/// Where encoded rows are appended: the growing buffers behind a [`Rows`] view.
+#[derive(Debug)]
+pub struct RowsMut<'a> {
+    /// Codes, see [`Rows::payload`].
+    pub payload: &'a mut Vec<u8>,
+    /// Scales, see [`Rows::scales`].
+    pub scales: &'a mut Vec<f16>,
+    /// Zero points, see [`Rows::zeros`].
+    pub zeros: &'a mut Vec<f16>,
+}
+
+/// Operations on packed rows. All are pure; none knows a strategy.
+///
+/// `n` below is the number of queries, `q.len() / head_dim`. Queries of one call share every
+/// loaded key and value, so that a group of query heads reads the cache once.
+pub trait Kernels: Debug + Send + Sync {
+    /// Name for reports, such as `scalar` or `avx2`.
+    fn name(&self) -> &'static str;
+
+    /// Scores of queries against keys: `out[i * stride + t] = Σ_j q[i][j] · K[t][j]`
+    /// for `i < n`, `t < keys.len`. `q` is `[n, head_dim]`.
+    fn scores(&self, keys: Rows<'_>, q: &[f32], out: &mut [f32], stride: usize);
+
+    /// Mixes values by weights: `acc[i][j] += Σ_t p[i * stride + t] · V[t][j]`. `acc` is
+    /// `[n, head_dim]`.
+    fn mix(&self, values: Rows<'_>, p: &[f32], stride: usize, acc: &mut [f32]);
+
+    /// Replaces each `x` by `exp(x - max x)` and returns `(max x, Σ exp(x - max x))`.
+    /// Entries of `-inf` become 0. `(−inf, 0)` for an empty slice.
+    fn softmax_part(&self, x: &mut [f32]) -> (f32, f32) {
+        reference::softmax_part(x)
+    }
+
+    /// Encodes the rows of `x` (`[rows, head_dim]`, finite, within f16 range) and appends them.
+    /// Scales and zero points are rounded so that no value clips; codes are computed against
+    /// the rounded ones.
+    fn encode(&self, format: Format, head_dim: usize, x: &[f32], out: RowsMut<'_>) {
+        reference::encode(format, head_dim, x, out);
+    }
+
+    /// Decodes rows to f32: `out` is `[rows.len, head_dim]`.
+    fn decode(&self, rows: Rows<'_>, out: &mut [f32]) {
+        reference::decode(rows, out);
+    }
+}

@@ -1,0 +1,78 @@
+//! What a strategy's cache is made of.
+
+use crate::error::{Error, Result};
+use crate::format::Format;
+use crate::shape::CacheShape;
+use serde::{Deserialize, Serialize};
+
+/// Formats of keys and values that are stored together. Keys usually need more bits
+/// (arXiv 2502.15075), so the two are apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Tier {
+    /// Format of key rows.
+    pub k: Format,
+    /// Format of value rows.
+    pub v: Format,
+}
+
+impl Tier {
+    /// Keys and values in the same format.
+    #[must_use]
+    pub const fn same(format: Format) -> Self {
+        Self { k: format, v: format }
+    }
+
+    /// Bytes of one token of one lane: codes, scales and zero points of K and V.
+    #[must_use]
+    pub fn row_bytes(&self, head_dim: usize) -> usize {
+        self.k.row_bytes(head_dim) + self.v.row_bytes(head_dim)
+    }
+}
+
+/// The tiers a strategy uses, and its full-precision window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// Packed tiers, best first: a plan may only move rows to a later one.
+    pub tiers: Vec<Tier>,
+    /// Newest tokens kept in f16, at most. A budget may shrink it.
+    pub window: usize,
+    /// First tokens of each sequence kept in f16 (attention sinks, arXiv 2309.17453).
+    pub sinks: usize,
+    /// Tokens that leave the window at once, so that planning is paid once for all of them.
+    pub period: usize,
+    /// Keep each row's position (4 bytes a row and lane).
+    pub positions: bool,
+    /// Store keys and values rotated by an orthonormal Hadamard transform of each head, which
+    /// spreads outlier channels (`QuaRot`, arXiv 2404.00456). Queries and outputs follow.
+    pub rotate: bool,
+}
+
+impl Layout {
+    /// One tier, no window, no sinks.
+    #[must_use]
+    pub fn constant(tier: Tier) -> Self {
+        Self {
+            tiers: vec![tier],
+            window: 0,
+            sinks: 0,
+            period: 1,
+            positions: false,
+            rotate: false,
+        }
+    }
+
+    /// Checks the layout against a shape.
+    ///
+    /// # Errors
+    /// No tier, more than 255, or a format that does not fit `head_dim`.
+    pub fn check(&self, shape: &CacheShape) -> Result<()> {
+        if self.tiers.is_empty() || self.tiers.len() > 255 {
+            return Err(Error::parameter("tiers", self.tiers.len(), "expected 1 to 255 tiers"));
+        }
+        for tier in &self.tiers {
+            tier.k.check(shape.head_dim)?;
+            tier.v.check(shape.head_dim)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,48 @@
+//! The vocabulary and the cache engine of smartkv.
+//!
+//! A decoder layer needs one thing from its cache: given this step's queries, keys and values,
+//! the attention output. So a host hands exactly that to a [`KvHook`], and a [`Strategy`] decides
+//! everything behind it: what is kept, and in how many bits. [`Cache`] is the engine that executes
+//! strategies on real packed buffers.
+#![forbid(unsafe_code)]
+// The attribute macros name this crate from outside; inside its own tests they need it too.
+extern crate self as smartkv_core;
+
+pub mod budget;
+pub mod cache;
+pub mod contract;
+pub mod error;
+pub mod format;
+pub mod hook;
+pub mod kernels;
+pub mod layout;
+pub mod memory;
+pub mod pack;
+pub mod place;
+pub mod registry;
+pub mod shape;
+pub mod strategy;
+
+pub use budget::Budget;
+pub use cache::{Cache, CacheBuilder, Prefill};
+pub use error::{Error, Result};
+pub use format::{Bits, Format};
+pub use hook::{AttnStep, KvHook, MeasuredHook};
+pub use kernels::{Kernels, Reference, Rows, RowsMut};
+pub use layout::{Layout, Tier};
+pub use memory::Memory;
+pub use place::{Place, Plan};
+pub use shape::CacheShape;
+pub use smartkv_macros::{allocator, config, strategy, tracker};
+pub use strategy::{
+    Allocator, Infeasible, Offer, PlanCx, Problem, RowTable, Seen, Strategy, Tracker, Watch,
+};
+
+/// What the attribute macros expand to; not for people.
+#[doc(hidden)]
+pub mod __private {
+    pub use inventory;
+    pub use serde;
+    pub use serde_json;
+    pub use typetag;
+}

@@ -1,0 +1,24 @@
+//! Where a cached token may be, and the moves a strategy asks for.
+
+use serde::{Deserialize, Serialize};
+
+/// Where a token of a lane is stored. The order is the rule: a plan may only move a token to a
+/// greater place, because bits once dropped cannot come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Place {
+    /// Full precision, with the sinks and the newest tokens.
+    Window,
+    /// Packed, in the tier with this index of the layout.
+    Tier(u8),
+    /// Gone.
+    Evicted,
+}
+
+/// What a strategy wants done with the rows offered in a [`PlanCx`](crate::strategy::PlanCx).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Plan {
+    /// Every row that leaves the window goes to this place; all others stay.
+    FlushTo(Place),
+    /// One place for every row, in the order of [`RowTable`](crate::strategy::RowTable).
+    Assign(Vec<Place>),
+}

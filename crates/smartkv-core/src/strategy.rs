@@ -1,0 +1,128 @@
+//! What a plugin writes: strategies, trackers and allocators.
+//!
+//! All three are immutable, serialisable values. They return data; the cache executes it.
+
+mod rows;
+
+pub use rows::{PlanCx, RowTable};
+
+use crate::budget::Budget;
+use crate::error::Result;
+use crate::layout::Layout;
+use crate::place::{Place, Plan};
+use crate::shape::CacheShape;
+use std::fmt::Debug;
+
+/// A way to store and attend to keys and values.
+///
+/// [`layout`](Strategy::layout) is the one required method: a strategy that only says how rows
+/// are packed is complete. Everything that follows a token (position, score) is a column of the
+/// cache and moves with it, so a strategy has no state of its own.
+#[typetag::serde(tag = "type")]
+pub trait Strategy: Debug + Send + Sync {
+    /// The tiers, window and columns this strategy needs for a cache of `shape`.
+    ///
+    /// # Errors
+    /// A parameter that does not fit the shape.
+    fn layout(&self, shape: &CacheShape) -> Result<Layout>;
+
+    /// What watches attention for this strategy. `None` costs nothing.
+    fn tracker(&self) -> Option<&dyn Tracker> {
+        None
+    }
+
+    /// Budget used when the user gives none. `None` means that the layout alone decides.
+    fn default_budget(&self) -> Option<Budget> {
+        None
+    }
+
+    /// Decides where rows go, once every [`Layout::period`] tokens and at the end of a prompt.
+    ///
+    /// # Errors
+    /// Whatever makes a decision impossible; an infeasible budget for one.
+    fn plan(&self, cx: &PlanCx<'_>) -> Result<Plan> {
+        let _ = cx;
+        Ok(Plan::FlushTo(Place::Tier(0)))
+    }
+}
+
+/// What a tracker asks the attention kernels to observe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Watch {
+    /// Newest queries of each prompt chunk whose attention is observed. While decoding every
+    /// query is.
+    pub prompt_queries: usize,
+}
+
+/// Attention observed for consecutive rows of one lane in one step.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'a> {
+    /// Per row: attention probability, averaged over the query heads of the lane and over the
+    /// observed queries that could see the row (`ZipCache`'s normalisation, arXiv 2405.14256).
+    pub mass: &'a [f32],
+    /// Per row: observed queries that could see it; at least 1.
+    pub visible: &'a [u32],
+}
+
+/// Folds observed attention into one importance score per (layer, lane, token).
+#[typetag::serde(tag = "type")]
+pub trait Tracker: Debug + Send + Sync {
+    /// What to observe; only that is paid for.
+    fn watch(&self) -> Watch;
+
+    /// Updates the scores of the rows of `seen`. New rows start at 0.
+    fn fold(&self, seen: &Seen<'_>, score: &mut [f32]);
+}
+
+/// One way to store a row, with its price and its expected damage.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Offer {
+    /// Bytes of the row, columns included; 0 for eviction.
+    pub bytes: u32,
+    /// Factor on a row's `key_damage`.
+    pub key_loss: f32,
+    /// Factor on a row's `value_damage`.
+    pub value_loss: f32,
+}
+
+/// Choose one offer for every row, spending at most `budget` bytes.
+///
+/// The damage of giving row `i` offer `o` is
+/// `key_damage[i] * menu[o].key_loss + value_damage[i] * menu[o].value_loss`.
+#[derive(Debug, Clone, Copy)]
+pub struct Problem<'a> {
+    /// Weight of key errors, per row; finite and not negative.
+    pub key_damage: &'a [f32],
+    /// Weight of value errors, per row; finite and not negative.
+    pub value_damage: &'a [f32],
+    /// Best offer each row may still have (an index into `menu`); it may take this or a later one.
+    pub best: &'a [u8],
+    /// Offers in the order of the tiers, strictly cheaper from one to the next.
+    pub menu: &'a [Offer],
+    /// Bytes for all rows together.
+    pub budget: u64,
+    /// For allocators that draw lots.
+    pub seed: u64,
+}
+
+/// A budget that not even the cheapest offers meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the cheapest places of {rows} rows take {needed} bytes, the budget grants {budget}")]
+pub struct Infeasible {
+    /// Rows to place.
+    pub rows: usize,
+    /// Bytes of all rows at their cheapest.
+    pub needed: u64,
+    /// Bytes granted.
+    pub budget: u64,
+}
+
+/// Solves a [`Problem`]: a pure function, never over budget.
+#[typetag::serde(tag = "type")]
+pub trait Allocator: Debug + Send + Sync {
+    /// The chosen offer of every row.
+    ///
+    /// # Errors
+    /// [`Infeasible`] when the cheapest offers exceed the budget.
+    fn allocate(&self, problem: &Problem<'_>) -> std::result::Result<Vec<u8>, Infeasible>;
+}

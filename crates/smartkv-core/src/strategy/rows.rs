@@ -1,0 +1,112 @@
+//! What a strategy sees when it plans: the rows of one sequence, as flat columns.
+
+use crate::budget::Budget;
+use crate::layout::Layout;
+use crate::place::Place;
+use crate::shape::CacheShape;
+use crate::strategy::Offer;
+
+/// The state of one sequence at a planning point.
+pub struct PlanCx<'a> {
+    /// Shape of the cache.
+    pub shape: &'a CacheShape,
+    /// Layout of the strategy that plans.
+    pub layout: &'a Layout,
+    /// Tokens the sequence has seen.
+    pub seen: usize,
+    /// The user's budget, or the strategy's default.
+    pub limit: Option<Budget>,
+    /// Bytes that the rows of the table may take together, columns included; the window, sinks
+    /// and statistics are already paid for. `None` without a budget.
+    pub budget: Option<u64>,
+    /// Bytes of the columns of one row.
+    pub column_bytes: usize,
+    /// A number that depends on the cache's seed and the tokens seen, for drawing lots.
+    pub seed: u64,
+    pub(crate) rows: &'a dyn Fn() -> RowTable,
+}
+
+impl std::fmt::Debug for PlanCx<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PlanCx")
+            .field("seen", &self.seen)
+            .field("limit", &self.limit)
+            .field("budget", &self.budget)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PlanCx<'_> {
+    /// The rows that a plan may move. Collecting them costs one pass over the columns, so a
+    /// strategy that treats all rows alike should not ask.
+    #[must_use]
+    pub fn rows(&self) -> RowTable {
+        (self.rows)()
+    }
+
+    /// The tiers as offers: price of a row, and mean squared rounding error of an element per
+    /// unit of squared range, `1 / (12 (2^b - 1)²)`.
+    #[must_use]
+    pub fn menu(&self) -> Vec<Offer> {
+        let head_dim = self.shape.head_dim;
+        let loss = |bits: crate::format::Bits| match bits.max_code() {
+            0 => 0.0,
+            #[expect(clippy::cast_precision_loss, reason = "at most 255")]
+            max => 1.0 / (12.0 * (max as f32).powi(2)),
+        };
+        self.layout
+            .tiers
+            .iter()
+            .map(|tier| Offer {
+                bytes: u32::try_from(tier.row_bytes(head_dim) + self.column_bytes)
+                    .unwrap_or(u32::MAX),
+                key_loss: loss(tier.k.bits),
+                value_loss: loss(tier.v.bits),
+            })
+            .collect()
+    }
+}
+
+/// One entry per row of one sequence, ordered by layer, then kv head, then place: first the rows
+/// that leave the window (oldest first), then tier 0, tier 1, ….
+///
+/// A row is one token of one lane. All columns have the same length.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RowTable {
+    /// Where the row is now; [`Place::Window`] for rows that must leave the window.
+    pub place: Vec<Place>,
+    /// Position of the token; empty unless the layout keeps positions.
+    pub position: Vec<u32>,
+    /// Score of the tracker; empty without one.
+    pub score: Vec<f32>,
+    /// Mean squared range of the key's scale groups.
+    pub key_spread: Vec<f32>,
+    /// Mean squared range of the value's scale groups.
+    pub value_spread: Vec<f32>,
+    /// End of each lane's rows; `layers * kv_heads` entries.
+    pub lane_ends: Vec<usize>,
+    /// Per lane: mean over queries of `Σ_j (scale · q_j)²`, the gain from key errors to scores.
+    pub query_energy: Vec<f32>,
+    /// Per lane: mean squared value element.
+    pub value_energy: Vec<f32>,
+}
+
+impl RowTable {
+    /// Number of rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.place.len()
+    }
+
+    /// Whether there is no row.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.place.is_empty()
+    }
+
+    /// Row ranges of the lanes, in order.
+    pub fn lanes(&self) -> impl Iterator<Item = std::ops::Range<usize>> + '_ {
+        let starts = std::iter::once(0).chain(self.lane_ends.iter().copied());
+        starts.zip(&self.lane_ends).map(|(start, &end)| start..end)
+    }
+}

@@ -1,0 +1,88 @@
+//! `#[strategy]`, `#[tracker]`, `#[allocator]`: one name, two registrations.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::quote;
+use syn::parse::{Parse, ParseStream};
+use syn::{ItemImpl, LitStr, Result, Token, Type};
+
+/// `"name", key = "value", …`
+struct Args {
+    name: LitStr,
+    family: String,
+    paper: Option<String>,
+}
+
+impl Parse for Args {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let name: LitStr = input.parse()?;
+        let valid = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c);
+        if name.value().is_empty() || !name.value().chars().all(valid) {
+            let message = "a name is lower-case ASCII letters, digits, `_` and `-`";
+            return Err(syn::Error::new(name.span(), message));
+        }
+        let mut args = Self { name, family: "other".to_string(), paper: None };
+        while input.peek(Token![,]) {
+            input.parse::<Token![,]>()?;
+            if input.is_empty() {
+                break;
+            }
+            let key: Ident = input.parse()?;
+            input.parse::<Token![=]>()?;
+            let value: LitStr = input.parse()?;
+            match key.to_string().as_str() {
+                "family" => args.family = value.value(),
+                "paper" => args.paper = Some(value.value()),
+                _ => return Err(syn::Error::new(key.span(), "expected `family` or `paper`")),
+            }
+        }
+        Ok(args)
+    }
+}
+
+pub(crate) fn expand(kind: &str, args: TokenStream, item: TokenStream) -> Result<TokenStream> {
+    let Args { name, family, paper } = syn::parse2(args)?;
+    let item: ItemImpl = syn::parse2(item)?;
+    if !item.generics.params.is_empty() {
+        return Err(syn::Error::new_spanned(item.generics, "a plugin cannot be generic"));
+    }
+    let implements = item.trait_.as_ref().and_then(|(_, path, _)| path.segments.last());
+    if implements.is_none_or(|segment| segment.ident != kind) {
+        let message = format!("expected `impl {kind} for …`");
+        return Err(syn::Error::new(Span::call_site(), message));
+    }
+    let Type::Path(target) = item.self_ty.as_ref() else {
+        return Err(syn::Error::new_spanned(&item.self_ty, "expected a type name"));
+    };
+    let kind = Ident::new(kind, Span::call_site());
+    let paper = match paper {
+        Some(text) => quote!(Some(#text)),
+        None => quote!(None),
+    };
+    // typetag's expansion says `typetag::…`, hence the `use` inside the block.
+    Ok(quote! {
+        const _: () = {
+            use ::smartkv_core::__private::{inventory, serde_json, typetag};
+            use ::smartkv_core::registry::{Documented, Entry, Kind};
+
+            #[typetag::serde(name = #name)]
+            #item
+
+            inventory::submit! {
+                Entry {
+                    kind: Kind::#kind,
+                    name: #name,
+                    family: #family,
+                    paper: #paper,
+                    docs: <#target as Documented>::DOCS,
+                    fields: <#target as Documented>::FIELDS,
+                    crate_name: env!("CARGO_PKG_NAME"),
+                    example: || {
+                        let value: Box<dyn ::smartkv_core::strategy::#kind> =
+                            Box::new(<#target as ::core::default::Default>::default());
+                        serde_json::to_value(&value)
+                    },
+                }
+            }
+        };
+    })
+}
