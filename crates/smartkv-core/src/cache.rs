@@ -5,6 +5,8 @@ mod lane;
 mod planning;
 mod rotate;
 mod segment;
+#[cfg(test)]
+mod tests;
 
 use crate::budget::Budget;
 use crate::error::{Error, Result};

@@ -97,6 +97,29 @@ impl Inputs {
         Ok(out)
     }
 
+    /// Attends one token in one layer without ending the step.
+    #[cfg(test)]
+    pub(crate) fn attend_only(
+        &self,
+        hook: &mut dyn KvHook,
+        layer: usize,
+        token: usize,
+        out: &mut [f32],
+    ) {
+        let q = self.rows(&self.q[layer], self.shape.q_heads, token, 1);
+        let k = self.rows(&self.k[layer], self.shape.kv_heads, token, 1);
+        let v = self.rows(&self.v[layer], self.shape.kv_heads, token, 1);
+        let step = AttnStep { layer, tokens: 1, lens: &[1], q: &q, k: &k, v: &v };
+        hook.attend(step, out).expect("step");
+    }
+
+    /// One head's query.
+    #[cfg(test)]
+    pub(crate) fn query(&self, layer: usize, token: usize, head: usize) -> &[f32] {
+        let head_dim = self.shape.head_dim;
+        &self.q[layer][(token * self.shape.q_heads + head) * head_dim..][..head_dim]
+    }
+
     /// [`try_step`](Self::try_step) for inputs that must be accepted.
     ///
     /// # Panics

@@ -1,0 +1,271 @@
+//! Attention under arbitrary plans equals dense attention over what is really stored.
+
+use super::Cache;
+use crate::contract::{Inputs, dense_attention};
+use crate::hook::{KvHook, MeasuredHook};
+use crate::{
+    Bits, Budget, CacheShape, Error, Format, Layout, Place, Plan, PlanCx, Reference, Result, Seen,
+    Strategy, Tier, Tracker, Watch, config, strategy, tracker,
+};
+use proptest::prelude::*;
+use std::sync::Arc;
+
+/// Scatters rows at random over every lower place: the wildest plan that is allowed.
+#[config]
+struct Scatter {
+    /// Seed of the lots.
+    seed: u64,
+    /// Whether rows may be evicted.
+    evict: bool,
+    /// Whether to store rotated.
+    rotate: bool,
+    /// Full-precision tiers only.
+    exact: bool,
+    /// Sums attention, so that scores can be checked.
+    #[default(Box::new(Sum {}))]
+    tracker: Box<dyn Tracker>,
+}
+
+/// Sums the attention each token receives.
+#[config]
+struct Sum;
+
+#[tracker("test-sum")]
+impl Tracker for Sum {
+    fn watch(&self) -> Watch {
+        Watch { prompt_queries: usize::MAX }
+    }
+
+    fn fold(&self, seen: &Seen<'_>, score: &mut [f32]) {
+        for ((score, mass), &visible) in score.iter_mut().zip(seen.mass).zip(seen.visible) {
+            *score += mass * visible as f32;
+        }
+    }
+}
+
+#[strategy("test-scatter", family = "test")]
+impl Strategy for Scatter {
+    fn layout(&self, _: &CacheShape) -> Result<Layout> {
+        let tiers = if self.exact {
+            vec![Tier::same(Format::F16); 3]
+        } else {
+            [Bits::B8, Bits::B4, Bits::B2].map(|b| Tier::same(Format::asymmetric(b, 16))).to_vec()
+        };
+        let (positions, rotate) = (true, self.rotate);
+        Ok(Layout { tiers, window: 5, sinks: 2, period: 3, positions, rotate })
+    }
+
+    fn tracker(&self) -> Option<&dyn Tracker> {
+        Some(self.tracker.as_ref())
+    }
+
+    fn plan(&self, cx: &PlanCx<'_>) -> Result<Plan> {
+        let rows = cx.rows();
+        let places = rows.place.iter().enumerate().map(|(index, &from)| {
+            let lot = (index as u64 + 1).wrapping_mul(self.seed ^ cx.seed | 1) >> 7;
+            let menu = [Place::Tier(0), Place::Tier(1), Place::Tier(2), Place::Evicted];
+            let to = menu[(lot % if self.evict { 4 } else { 3 }) as usize];
+            to.max(from)
+        });
+        Ok(Plan::Assign(places.collect()))
+    }
+}
+
+/// Tries to raise a row.
+#[config]
+struct Raise;
+
+#[strategy("test-raise", family = "test")]
+impl Strategy for Raise {
+    fn layout(&self, shape: &CacheShape) -> Result<Layout> {
+        Scatter { exact: true, ..Scatter::default() }.layout(shape)
+    }
+
+    fn plan(&self, cx: &PlanCx<'_>) -> Result<Plan> {
+        let place = |from: &Place| match from {
+            Place::Window => Place::Tier(1),
+            _ => Place::Tier(0),
+        };
+        Ok(Plan::Assign(cx.rows().place.iter().map(place).collect()))
+    }
+}
+
+/// Ignores its budget.
+#[config]
+struct Spend;
+
+#[strategy("test-spend", family = "test")]
+impl Strategy for Spend {
+    fn layout(&self, _: &CacheShape) -> Result<Layout> {
+        let tiers = vec![Tier::same(Format::F16), Tier::same(Format::asymmetric(Bits::B4, 0))];
+        Ok(Layout { tiers, ..Layout::constant(Tier::same(Format::F16)) })
+    }
+}
+
+fn cache(strategy: impl Strategy + 'static, budget: Option<Budget>) -> Cache {
+    let shape = CacheShape::new(2, 1, 4, 2, 32).unwrap();
+    let builder = Cache::builder(shape, Arc::new(strategy)).kernels(&Reference);
+    builder.budget(budget).build().unwrap()
+}
+
+/// Decoded rows of one lane in attention order.
+fn stored(cache: &Cache, layer: usize, lane: usize) -> (Vec<f32>, Vec<f32>) {
+    let lane = &cache.lanes[layer * cache.shape.lanes() + lane];
+    let mut rows = (Vec::new(), Vec::new());
+    for segment in lane.segments() {
+        for (packed, out) in [(&segment.k, &mut rows.0), (&segment.v, &mut rows.1)] {
+            let start = out.len();
+            out.resize(start + segment.len() * 32, 0.0);
+            crate::Kernels::decode(&Reference, packed.view(), &mut out[start..]);
+        }
+    }
+    for out in [&mut rows.0, &mut rows.1] {
+        if cache.layout.rotate {
+            super::rotate::rotate(out, 32);
+        }
+    }
+    rows
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn exact_tiers_give_dense_attention_whatever_the_plan(
+        seed in any::<u64>(), rotate in any::<bool>(),
+        chunks in prop::collection::vec(1usize..40, 1..8),
+    ) {
+        let mut cache = cache(Scatter { seed, rotate, exact: true, ..Scatter::default() }, None);
+        let inputs = Inputs::new(cache.shape, chunks.iter().sum(), seed);
+        let dense = dense_attention(&inputs);
+        let out = inputs.run(&mut cache, &chunks);
+        for (a, b) in dense.iter().zip(&out) {
+            // Keys and values are rounded to f16.
+            prop_assert!((a - b).abs() < 4e-3, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn the_next_token_attends_to_exactly_what_is_stored(
+        seed in any::<u64>(), evict in any::<bool>(), rotate in any::<bool>(),
+        chunks in prop::collection::vec(1usize..30, 1..8),
+    ) {
+        let mut cache = cache(Scatter { seed, evict, rotate, ..Scatter::default() }, None);
+        let total: usize = chunks.iter().sum();
+        let inputs = Inputs::new(cache.shape, total + 1, seed);
+        inputs.run(&mut cache, &chunks);
+        // Without the end of the step the new token is still in the window.
+        let held: Vec<_> = (0..2).map(|lane| cache.positions(1, lane)).collect();
+        let before = cache.clone();
+        let out = inputs.step(&mut cache, total, 1, false);
+        let expected = attend_by_hand(&before, &inputs, total);
+        for (a, b) in expected.iter().zip(&out) {
+            prop_assert!((a - b).abs() < 4e-3, "{a} {b}");
+        }
+        for positions in held {
+            let mut sorted = positions.clone();
+            sorted.sort_unstable();
+            sorted.dedup();
+            prop_assert_eq!(sorted.len(), positions.len(), "a token is held twice");
+            prop_assert!(evict || positions.len() == total, "a token is lost");
+        }
+    }
+
+    #[test]
+    fn scores_are_the_attention_each_token_received(
+        seed in any::<u64>(), chunks in prop::collection::vec(1usize..30, 1..6),
+    ) {
+        let mut cache = cache(Scatter { seed, exact: true, ..Scatter::default() }, None);
+        let inputs = Inputs::new(cache.shape, chunks.iter().sum(), seed);
+        inputs.run(&mut cache, &chunks);
+        for lane in &cache.lanes {
+            // Every query spends a mass of 1 over the tokens it sees.
+            let total: f32 = lane.segments().flat_map(|s| &s.scores).sum();
+            let queries = inputs.tokens as f32;
+            prop_assert!((total - queries).abs() < 1e-3 * queries, "{total} of {queries}");
+        }
+    }
+}
+
+/// softmax(scale q Kᵀ) V of the token at `position` in f64, over the decoded rows and itself.
+fn attend_by_hand(cache: &Cache, inputs: &Inputs, position: usize) -> Vec<f32> {
+    let mut probe = cache.clone();
+    let layer = 1;
+    // The new token's own key and value, as the window stores them.
+    for l in 0..2 {
+        let mut out = vec![0.0; 4 * 32];
+        inputs.attend_only(&mut probe, l, position, &mut out);
+    }
+    let mut out = Vec::new();
+    for head in 0..4 {
+        let (k, v) = stored(&probe, layer, head / 2);
+        let query = inputs.query(layer, position, head);
+        let dot = |row: &[f32]| -> f64 {
+            row.iter().zip(query).map(|(a, b)| f64::from(a * b)).sum::<f64>()
+        };
+        let scores: Vec<f64> =
+            k.chunks_exact(32).map(|row| dot(row) * f64::from(cache.shape.scale)).collect();
+        let max = scores.iter().copied().fold(f64::MIN, f64::max);
+        let weights: Vec<f64> = scores.iter().map(|s| (s - max).exp()).collect();
+        let sum: f64 = weights.iter().sum();
+        for j in 0..32 {
+            let mixed: f64 =
+                weights.iter().zip(v.chunks_exact(32)).map(|(w, row)| w * f64::from(row[j])).sum();
+            out.push((mixed / sum) as f32);
+        }
+    }
+    out
+}
+
+#[test]
+fn a_plan_that_raises_a_row_is_refused() {
+    let mut cache = cache(Raise {}, None);
+    let inputs = Inputs::new(cache.shape, 40, 1);
+    inputs.step(&mut cache, 0, 20, false);
+    let error = inputs.try_step(&mut cache, 20, 20, false).unwrap_err();
+    assert!(matches!(error, Error::Plan { .. }), "{error}");
+    assert!(error.to_string().contains("from Tier(1) to Tier(0)"), "{error}");
+}
+
+#[test]
+fn a_plan_over_budget_is_refused() {
+    let mut cache = cache(Spend {}, Some(Budget::Ratio(0.5)));
+    let inputs = Inputs::new(cache.shape, 300, 1);
+    let error = inputs.try_step(&mut cache, 0, 300, false).unwrap_err();
+    assert!(matches!(error, Error::Plan { .. }), "{error}");
+}
+
+#[test]
+fn exact_prefill_compresses_at_the_end_of_the_prompt_only() {
+    let mut cache = cache(Scatter::default(), None);
+    let inputs = Inputs::new(cache.shape, 80, 1);
+    inputs.step(&mut cache, 0, 40, true);
+    assert_eq!(cache.census(), [0, 0, 0, 40 * 4]);
+    inputs.step(&mut cache, 40, 40, false);
+    let census = cache.census();
+    assert!(census[..3].iter().all(|&rows| rows > 0), "{census:?}");
+    assert_eq!(census.iter().sum::<usize>(), 80 * 4);
+    let memory = cache.memory();
+    assert!(memory.peak_bytes > memory.live_bytes, "the peak holds the whole prompt in f16");
+}
+
+#[test]
+fn a_budget_out_of_reach_is_refused_with_the_range() {
+    let shape = CacheShape::new(2, 1, 4, 2, 32).unwrap();
+    let build = |ratio| {
+        let builder = Cache::builder(shape, Arc::new(Scatter::default()));
+        builder.budget(Some(Budget::Ratio(ratio))).build()
+    };
+    let error = build(0.1).unwrap_err().to_string();
+    assert!(error.contains("expected 0.") && error.contains("to 1"), "{error}");
+    assert!(build(0.9).is_ok());
+}
+
+#[test]
+fn sliced_steps_that_do_not_match_the_shape_are_refused() {
+    let mut cache = cache(Scatter::default(), None);
+    let step =
+        crate::AttnStep { layer: 0, tokens: 1, lens: &[1], q: &[0.0; 3], k: &[], v: &[] };
+    let error = cache.attend(step, &mut [0.0; 128]).unwrap_err().to_string();
+    assert!(error.contains("q has 3 elements, expected 128"), "{error}");
+}
