@@ -1,7 +1,7 @@
 //! SmartKV: track, allocate, quantise.
 
-use crate::allocators::Marginal;
-use crate::trackers::Ema;
+use crate::allocators::marginal::Marginal;
+use crate::trackers::ema::Ema;
 use smartkv_core::{
     Allocator, Bits, Budget, CacheShape, Error, Format, Layout, Place, Plan, PlanCx, Problem,
     Result, Strategy, Tier, Tracker, config, strategy,
