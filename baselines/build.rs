@@ -13,13 +13,20 @@ fn main() {
     fs::write(out, modules).expect("the build folder is writable");
 }
 
+#[expect(clippy::unnecessary_debug_formatting, reason = "a quoted, escaped Rust string")]
 /// A module for every file of `folder`, and one for every subfolder with files of its own.
 fn list(folder: &Path, modules: &mut String) {
     let entries = fs::read_dir(folder).expect("a folder of the package");
-    let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    let mut paths: Vec<_> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect();
     paths.sort();
     for path in paths {
-        let name = path.file_stem().expect("a file").to_string_lossy().into_owned();
+        let name = path
+            .file_stem()
+            .expect("a file")
+            .to_string_lossy()
+            .into_owned();
         let source = path.extension().is_some_and(|e| e == "rs");
         if source && name != "lib" && name != "build" {
             writeln!(modules, "#[path = {path:?}]\npub mod {name};").expect("a string grows");

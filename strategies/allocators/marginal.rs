@@ -107,6 +107,7 @@ fn hull(problem: &Problem<'_>, row: usize, mut upgrade: impl FnMut(u8, u32, f32)
 }
 
 #[cfg(test)]
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 mod tests {
     use super::*;
     use proptest::prelude::*;

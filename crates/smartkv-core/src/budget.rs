@@ -31,7 +31,11 @@ impl Budget {
     /// Bytes that one sequence may hold after `seen` tokens, over all layers and kv heads.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "byte counts are far below 2^52")]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked positive")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked positive"
+    )]
     pub fn bytes(&self, shape: &CacheShape, seen: usize) -> u64 {
         let token = (shape.layers * shape.kv_heads * shape.f16_row_bytes()) as u64;
         let full = token * seen.max(GRACE_TOKENS) as u64;
@@ -55,7 +59,10 @@ impl Budget {
 
     fn checked(self) -> Result<Self> {
         let bad = |expected: &str| {
-            Err(Error::Budget { given: self.to_string(), reason: format!("expected {expected}") })
+            Err(Error::Budget {
+                given: self.to_string(),
+                reason: format!("expected {expected}"),
+            })
         };
         match self {
             Self::Ratio(r) if !(r > 0.0 && r <= 1.0) => {
@@ -84,7 +91,9 @@ impl FromStr for Budget {
 
     fn from_str(text: &str) -> Result<Self> {
         let text = text.trim();
-        let split = text.find(|c: char| c.is_ascii_alphabetic() || c == '%').filter(|&i| i > 0);
+        let split = text
+            .find(|c: char| c.is_ascii_alphabetic() || c == '%')
+            .filter(|&i| i > 0);
         let (number, unit) = split.map_or((text, ""), |i| text.split_at(i));
         let unknown = || Error::Budget {
             given: text.to_string(),
@@ -94,10 +103,14 @@ impl FromStr for Budget {
         let value: f64 = number.trim().parse().map_err(|_| unknown())?;
         let whole = |scale: f64| -> Result<u64> {
             let n = value * scale;
-            if !n.is_finite() || n < 0.0 || n >= 9.0e15 {
+            if !n.is_finite() || !(0.0..9.0e15).contains(&n) {
                 return Err(unknown());
             }
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "checked"
+            )]
             let n = n.round() as u64;
             Ok(n)
         };
@@ -166,7 +179,19 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused_with_the_value() {
-        for text in ["0", "-1", "NaN", "inf", "1.5", "120%", "abc", "", "4furlongs", "0tok", "17bit"] {
+        for text in [
+            "0",
+            "-1",
+            "NaN",
+            "inf",
+            "1.5",
+            "120%",
+            "abc",
+            "",
+            "4furlongs",
+            "0tok",
+            "17bit",
+        ] {
             let error = text.parse::<Budget>().unwrap_err().to_string();
             assert!(error.starts_with("budget "), "{text}: {error}");
         }

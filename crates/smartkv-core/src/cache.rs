@@ -6,6 +6,7 @@ mod planning;
 mod rotate;
 mod segment;
 #[cfg(test)]
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
 mod tests;
 
 use crate::budget::Budget;
@@ -80,12 +81,21 @@ impl CacheBuilder {
     /// A shape or layout that cannot be, or a budget the strategy cannot hold: the message says
     /// the reachable range.
     pub fn build(self) -> Result<Cache> {
-        let Self { shape, strategy, budget, prefill, seed, kernels } = self;
+        let Self {
+            shape,
+            strategy,
+            budget,
+            prefill,
+            seed,
+            kernels,
+        } = self;
         shape.check()?;
         let layout = strategy.layout(&shape)?;
         layout.check(&shape)?;
-        let columns =
-            Columns { positions: layout.positions, scores: strategy.tracker().is_some() };
+        let columns = Columns {
+            positions: layout.positions,
+            scores: strategy.tracker().is_some(),
+        };
         let budget = budget.or_else(|| strategy.default_budget());
         let lane = Lane::new(&layout, shape.head_dim, columns);
         let cache = Cache {
@@ -184,15 +194,27 @@ impl Cache {
     #[must_use]
     pub fn positions(&self, layer: usize, lane: usize) -> Vec<u32> {
         let lane = &self.lanes[layer * self.shape.lanes() + lane];
-        lane.segments().flat_map(|segment| segment.positions().iter().copied()).collect()
+        lane.segments()
+            .flat_map(|segment| segment.positions().iter().copied())
+            .collect()
     }
 
     fn live_bytes(&self) -> usize {
-        let statistics = if self.columns.scores { size_of::<Energies>() } else { 0 };
-        let lane_bytes = |lane: &Lane| -> usize {
-            lane.segments().map(|s| s.bytes()).map(|b| b.payload + b.metadata + b.scores).sum()
+        let statistics = if self.columns.scores {
+            size_of::<Energies>()
+        } else {
+            0
         };
-        self.lanes.iter().map(|lane| lane_bytes(lane) + statistics).sum()
+        let lane_bytes = |lane: &Lane| -> usize {
+            lane.segments()
+                .map(segment::Segment::bytes)
+                .map(|b| b.payload + b.metadata + b.scores)
+                .sum()
+        };
+        self.lanes
+            .iter()
+            .map(|lane| lane_bytes(lane) + statistics)
+            .sum()
     }
 
     /// The lanes of `layer` for `sequence`, by index into `lanes`.
@@ -202,7 +224,12 @@ impl Cache {
 
     fn check_finite(&self, step: &AttnStep<'_>) -> Result<()> {
         let largest = f16::MAX.to_f32();
-        let CacheShape { q_heads, kv_heads, head_dim, .. } = self.shape;
+        let CacheShape {
+            q_heads,
+            kv_heads,
+            head_dim,
+            ..
+        } = self.shape;
         let parts = [
             ("key", step.k, kv_heads, largest),
             ("value", step.v, kv_heads, largest),
@@ -212,8 +239,7 @@ impl Cache {
             let row = heads * head_dim;
             for (sequence, &len) in step.lens.iter().enumerate() {
                 let valid = &data[sequence * step.tokens * row..][..len * row];
-                // NaN fails every comparison, so test for what is right.
-                if let Some(index) = valid.iter().position(|v| !(v.abs() <= limit)) {
+                if let Some(index) = valid.iter().position(|v| v.is_nan() || v.abs() > limit) {
                     return Err(Error::NotFinite {
                         layer: step.layer,
                         what,
@@ -241,7 +267,11 @@ impl Cache {
         let mut rows = Vec::with_capacity(step.lens[sequence] * heads.len() * head_dim);
         for token in 0..step.lens[sequence] {
             let row = ((sequence * step.tokens + token) * of + heads.start) * head_dim;
-            rows.extend(data[row..row + heads.len() * head_dim].iter().map(|v| v * factor));
+            rows.extend(
+                data[row..row + heads.len() * head_dim]
+                    .iter()
+                    .map(|v| v * factor),
+            );
         }
         if self.layout.rotate {
             rotate::rotate(&mut rows, head_dim);
@@ -250,8 +280,20 @@ impl Cache {
     }
 
     /// Appends the step to one lane and returns its queries.
-    fn append(&self, lane: &mut Lane, step: &AttnStep<'_>, sequence: usize, head: usize) -> Vec<f32> {
-        let CacheShape { q_heads, kv_heads, head_dim, scale, .. } = self.shape;
+    fn append(
+        &self,
+        lane: &mut Lane,
+        step: &AttnStep<'_>,
+        sequence: usize,
+        head: usize,
+    ) -> Vec<f32> {
+        let CacheShape {
+            q_heads,
+            kv_heads,
+            head_dim,
+            scale,
+            ..
+        } = self.shape;
         let group = self.shape.group();
         let k = self.take(step.k, step, sequence, head..head + 1, kv_heads, 1.0);
         let v = self.take(step.v, step, sequence, head..head + 1, kv_heads, 1.0);
@@ -267,14 +309,22 @@ impl Cache {
 
     /// Folds observed attention into the score columns of a lane.
     fn fold(&self, lane: &mut Lane, seen: &LaneOutput) {
-        let Some(tracker) = self.strategy.tracker() else { return };
+        let Some(tracker) = self.strategy.tracker() else {
+            return;
+        };
         let mut start = 0;
-        for segment in lane.tiers.iter_mut().chain(std::iter::once(&mut lane.window)) {
+        for segment in lane
+            .tiers
+            .iter_mut()
+            .chain(std::iter::once(&mut lane.window))
+        {
             let rows = start..start + segment.len();
             start = rows.end;
             if !rows.is_empty() {
-                let part =
-                    Seen { mass: &seen.mass[rows.clone()], visible: &seen.visible[rows] };
+                let part = Seen {
+                    mass: &seen.mass[rows.clone()],
+                    visible: &seen.visible[rows],
+                };
                 tracker.fold(&part, &mut segment.scores);
             }
         }
@@ -294,15 +344,21 @@ impl KvHook for Cache {
         step.check(&self.shape, out)?;
         self.check_finite(&step)?;
         self.step.copy_from_slice(step.lens);
-        let CacheShape { q_heads, kv_heads, head_dim, .. } = self.shape;
+        let CacheShape {
+            q_heads,
+            kv_heads,
+            head_dim,
+            ..
+        } = self.shape;
         let group = self.shape.group();
-        let watch = self.strategy.tracker().map(|tracker| tracker.watch());
+        let watch = self.strategy.tracker().map(super::strategy::Tracker::watch);
 
         let first = self.lane_index(step.layer, 0, 0);
         let mut lanes = self.lanes.split_off(first);
         let later = lanes.split_off(self.shape.lanes());
-        let busy: Vec<usize> =
-            (0..lanes.len()).filter(|lane| step.lens[lane / kv_heads] > 0).collect();
+        let busy: Vec<usize> = (0..lanes.len())
+            .filter(|lane| step.lens[lane / kv_heads] > 0)
+            .collect();
         let queries: Vec<Vec<f32>> = busy
             .iter()
             .map(|&l| self.append(&mut lanes[l], &step, l / kv_heads, l % kv_heads))
@@ -313,7 +369,13 @@ impl KvHook for Cache {
             .map(|(&lane, q)| {
                 let tokens = step.lens[lane / kv_heads];
                 let watched = watch.map_or(0, |w| w.prompt_queries.clamp(1, tokens));
-                LaneQueries { q, tokens, group, head_dim, watched }
+                LaneQueries {
+                    q,
+                    tokens,
+                    group,
+                    head_dim,
+                    watched,
+                }
             })
             .collect();
         let held: Vec<&Lane> = busy.iter().map(|&lane| &lanes[lane]).collect();
@@ -360,8 +422,15 @@ impl KvHook for Cache {
 
 impl MeasuredHook for Cache {
     fn memory(&self) -> Memory {
-        let statistics = if self.columns.scores { size_of::<Energies>() } else { 0 };
-        let mut memory = Memory { peak_bytes: self.peak as u64, ..Memory::default() };
+        let statistics = if self.columns.scores {
+            size_of::<Energies>()
+        } else {
+            0
+        };
+        let mut memory = Memory {
+            peak_bytes: self.peak as u64,
+            ..Memory::default()
+        };
         for lane in &self.lanes {
             for tier in &lane.tiers {
                 let bytes = tier.bytes();

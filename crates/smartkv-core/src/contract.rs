@@ -26,7 +26,10 @@ const TIGHT: Budget = Budget::Ratio(0.5);
 /// When a strategy breaks a rule.
 pub fn all_registered() {
     let strategies = registry::entries(Kind::Strategy);
-    assert!(!strategies.is_empty(), "no strategy is registered: `use your_crate as _;`");
+    assert!(
+        !strategies.is_empty(),
+        "no strategy is registered: `use your_crate as _;`"
+    );
     for entry in strategies {
         round_trip(entry);
         let example = (entry.example)().expect("example serialises");
@@ -59,11 +62,18 @@ fn round_trip(entry: &Entry) {
     let example = (entry.example)().expect("example serialises");
     let built = registry::strategy(&example).expect("example builds");
     let again = serde_json::to_value(built.as_ref()).expect("serialises");
-    assert_eq!(again, example, "`{}` does not survive a round trip", entry.name);
+    assert_eq!(
+        again, example,
+        "`{}` does not survive a round trip",
+        entry.name
+    );
 }
 
 fn build(strategy: &Arc<dyn Strategy>, shape: CacheShape, kernels: &'static dyn Kernels) -> Cache {
-    Cache::builder(shape, Arc::clone(strategy)).kernels(kernels).build().expect("cache builds")
+    Cache::builder(shape, Arc::clone(strategy))
+        .kernels(kernels)
+        .build()
+        .expect("cache builds")
 }
 
 fn name(strategy: &Arc<dyn Strategy>) -> &'static str {
@@ -77,11 +87,23 @@ fn close_to_dense(strategy: &Arc<dyn Strategy>, shape: CacheShape) {
         let inputs = Inputs::new(shape, chunks.iter().sum(), 7);
         let dense = dense_attention(&inputs);
         let out = inputs.run(&mut cache, &chunks);
-        assert!(out.iter().all(|x| x.is_finite()), "{}: output not finite", name(strategy));
+        assert!(
+            out.iter().all(|x| x.is_finite()),
+            "{}: output not finite",
+            name(strategy)
+        );
         let norm: f64 = dense.iter().map(|x| f64::from(x * x)).sum();
-        let off: f64 = dense.iter().zip(&out).map(|(a, b)| f64::from((a - b).powi(2))).sum();
+        let off: f64 = dense
+            .iter()
+            .zip(&out)
+            .map(|(a, b)| f64::from((a - b).powi(2)))
+            .sum();
         let error = (off / norm).sqrt();
-        assert!(error < 0.35, "{}: output off by {error:.3} for {chunks:?}", name(strategy));
+        assert!(
+            error < 0.35,
+            "{}: output off by {error:.3} for {chunks:?}",
+            name(strategy)
+        );
     }
 }
 
@@ -97,12 +119,28 @@ fn smaller_than_f16(strategy: &Arc<dyn Strategy>, shape: CacheShape) {
     assert!(memory.peak_bytes >= memory.live_bytes, "{memory:?}");
     let dense = dense_attention(&inputs);
     let last = out.len() - shape.q_heads * shape.head_dim;
-    let off = dense[last..].iter().zip(&out[last..]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    let off = dense[last..]
+        .iter()
+        .zip(&out[last..])
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f32::max);
     if memory.live_bytes == memory.f16_bytes {
-        assert!(off < 2e-3, "{}: full size, yet off by {off}", name(strategy));
+        assert!(
+            off < 2e-3,
+            "{}: full size, yet off by {off}",
+            name(strategy)
+        );
     } else {
-        assert!(memory.live_bytes < memory.f16_bytes, "{}: {memory:?}", name(strategy));
-        assert!(off > 0.0, "{}: smaller, yet nothing changed", name(strategy));
+        assert!(
+            memory.live_bytes < memory.f16_bytes,
+            "{}: {memory:?}",
+            name(strategy)
+        );
+        assert!(
+            off > 0.0,
+            "{}: smaller, yet nothing changed",
+            name(strategy)
+        );
     }
 }
 
@@ -114,7 +152,11 @@ fn holds_its_budget(strategy: &Arc<dyn Strategy>, shape: CacheShape) {
             Ok(cache) => cache,
             Err(error) => {
                 let text = error.to_string();
-                assert!(text.contains("expected"), "`{}` does not say the range: {text}", name(strategy));
+                assert!(
+                    text.contains("expected"),
+                    "`{}` does not say the range: {text}",
+                    name(strategy)
+                );
                 continue;
             }
         };
@@ -128,7 +170,11 @@ fn holds_its_budget(strategy: &Arc<dyn Strategy>, shape: CacheShape) {
             inputs.step(&mut cache, at, chunk, false);
             at += chunk;
             let (live, limit) = (cache.memory().live_bytes, TIGHT.bytes(&shape, at));
-            assert!(live <= limit, "{}: {live} bytes of {limit} at {at} tokens", name(strategy));
+            assert!(
+                live <= limit,
+                "{}: {live} bytes of {limit} at {at} tokens",
+                name(strategy)
+            );
         }
     }
 }
@@ -142,16 +188,29 @@ fn reset_forgets(strategy: &Arc<dyn Strategy>, shape: CacheShape) {
     used.reset();
     assert_eq!(used.seen(0), 0);
     let mut fresh = build(strategy, shape, &Reference);
-    assert_eq!(b.run(&mut used, &chunks), b.run(&mut fresh, &chunks), "{}: reset", name(strategy));
+    assert_eq!(
+        b.run(&mut used, &chunks),
+        b.run(&mut fresh, &chunks),
+        "{}: reset",
+        name(strategy)
+    );
     let (used, fresh) = (used.memory(), fresh.memory());
-    assert_eq!(used.live_bytes, fresh.live_bytes, "{}: reset", name(strategy));
+    assert_eq!(
+        used.live_bytes,
+        fresh.live_bytes,
+        "{}: reset",
+        name(strategy)
+    );
 }
 
 /// A ragged batch gives each sequence what it gets alone, empty sequences included.
 fn batch_is_one_by_one(strategy: &Arc<dyn Strategy>, shape: CacheShape) {
     let lengths = [45, 0, 17];
     let steps = 4;
-    let batched = CacheShape { batch: lengths.len(), ..shape };
+    let batched = CacheShape {
+        batch: lengths.len(),
+        ..shape
+    };
     let all: Vec<Inputs> = (0..lengths.len())
         .map(|s| Inputs::new(shape, lengths[s] + steps, 20 + s as u64))
         .collect();
@@ -168,7 +227,12 @@ fn batch_is_one_by_one(strategy: &Arc<dyn Strategy>, shape: CacheShape) {
             chunks.insert(0, lengths[sequence]);
         }
         let expected = inputs.run(&mut alone, &chunks);
-        assert_eq!(&expected, together, "{}: sequence {sequence} of a batch", name(strategy));
+        assert_eq!(
+            &expected,
+            together,
+            "{}: sequence {sequence} of a batch",
+            name(strategy)
+        );
     }
 }
 
@@ -178,7 +242,9 @@ fn refuses_what_is_not_finite(strategy: &Arc<dyn Strategy>, shape: CacheShape) {
         let mut cache = build(strategy, shape, &Reference);
         let mut inputs = Inputs::new(shape, 3, 5);
         inputs.poison(1, key, bad);
-        let error = inputs.try_step(&mut cache, 0, 3, false).expect_err("accepted a bad number");
+        let error = inputs
+            .try_step(&mut cache, 0, 3, false)
+            .expect_err("accepted a bad number");
         let text = error.to_string();
         assert!(text.contains("layer 1"), "{}: {text}", name(strategy));
     }
@@ -189,7 +255,10 @@ fn ignores_threads(strategy: &Arc<dyn Strategy>, shape: CacheShape) {
     let chunks = [300, 40, 1, 1, 1];
     let inputs = Inputs::new(shape, chunks.iter().sum(), 9);
     let run = |threads| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("pool");
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .expect("pool");
         pool.install(|| {
             let mut cache = build(strategy, shape, &Reference);
             (inputs.run(&mut cache, &chunks), cache.memory().live_bytes)

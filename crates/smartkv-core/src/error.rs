@@ -93,7 +93,11 @@ impl Error {
         value: impl fmt::Display,
         expected: impl Into<String>,
     ) -> Self {
-        Self::Parameter { name: name.into(), value: value.to_string(), expected: expected.into() }
+        Self::Parameter {
+            name: name.into(),
+            value: value.to_string(),
+            expected: expected.into(),
+        }
     }
 }
 

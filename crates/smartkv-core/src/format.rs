@@ -76,18 +76,30 @@ pub struct Format {
 
 impl Format {
     /// Half precision: two bytes an element, nothing else.
-    pub const F16: Self = Self { bits: Bits::F16, group_size: 0, symmetric: true };
+    pub const F16: Self = Self {
+        bits: Bits::F16,
+        group_size: 0,
+        symmetric: true,
+    };
 
     /// Asymmetric integer codes with one scale and zero point per `group_size` channels.
     #[must_use]
     pub const fn asymmetric(bits: Bits, group_size: usize) -> Self {
-        Self { bits, group_size, symmetric: false }
+        Self {
+            bits,
+            group_size,
+            symmetric: false,
+        }
     }
 
     /// Symmetric integer codes with one scale per `group_size` channels.
     #[must_use]
     pub const fn symmetric(bits: Bits, group_size: usize) -> Self {
-        Self { bits, group_size, symmetric: true }
+        Self {
+            bits,
+            group_size,
+            symmetric: true,
+        }
     }
 
     /// Checks that the format can store rows of `head_dim` channels.
@@ -111,7 +123,11 @@ impl Format {
     /// Channels that share a scale in rows of `head_dim` channels.
     #[must_use]
     pub fn group(&self, head_dim: usize) -> usize {
-        if self.group_size == 0 || self.bits == Bits::F16 { head_dim } else { self.group_size }
+        if self.group_size == 0 || self.bits == Bits::F16 {
+            head_dim
+        } else {
+            self.group_size
+        }
     }
 
     /// Bytes of codes in one row.
@@ -123,13 +139,21 @@ impl Format {
     /// Scales stored for one row.
     #[must_use]
     pub fn scales(&self, head_dim: usize) -> usize {
-        if self.bits == Bits::F16 { 0 } else { head_dim / self.group(head_dim) }
+        if self.bits == Bits::F16 {
+            0
+        } else {
+            head_dim / self.group(head_dim)
+        }
     }
 
     /// Zero points stored for one row.
     #[must_use]
     pub fn zeros(&self, head_dim: usize) -> usize {
-        if self.symmetric { 0 } else { self.scales(head_dim) }
+        if self.symmetric {
+            0
+        } else {
+            self.scales(head_dim)
+        }
     }
 
     /// Bytes of one row: codes, scales and zero points (two bytes each).

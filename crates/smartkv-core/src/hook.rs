@@ -39,14 +39,22 @@ impl AttnStep<'_> {
         ];
         for (name, got, want) in expect {
             if got != want {
-                return Err(Error::Step(format!("{name} has {got} elements, expected {want}")));
+                return Err(Error::Step(format!(
+                    "{name} has {got} elements, expected {want}"
+                )));
             }
         }
         if self.layer >= shape.layers {
-            return Err(Error::Step(format!("layer {} of {}", self.layer, shape.layers)));
+            return Err(Error::Step(format!(
+                "layer {} of {}",
+                self.layer, shape.layers
+            )));
         }
         if let Some(&len) = self.lens.iter().find(|&&len| len > self.tokens) {
-            return Err(Error::Step(format!("length {len} above the {} tokens given", self.tokens)));
+            return Err(Error::Step(format!(
+                "length {len} above the {} tokens given",
+                self.tokens
+            )));
         }
         Ok(())
     }

@@ -39,7 +39,11 @@ impl<'a> Rows<'a> {
     /// When the range does not lie inside the view.
     #[must_use]
     pub fn slice(&self, start: usize, len: usize) -> Rows<'a> {
-        assert!(start + len <= self.len, "rows {start}+{len} of {}", self.len);
+        assert!(
+            start + len <= self.len,
+            "rows {start}+{len} of {}",
+            self.len
+        );
         let cut = |per_row: usize| start * per_row..(start + len) * per_row;
         Rows {
             len,

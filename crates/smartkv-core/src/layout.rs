@@ -19,7 +19,10 @@ impl Tier {
     /// Keys and values in the same format.
     #[must_use]
     pub const fn same(format: Format) -> Self {
-        Self { k: format, v: format }
+        Self {
+            k: format,
+            v: format,
+        }
     }
 
     /// Bytes of one token of one lane: codes, scales and zero points of K and V.
@@ -67,7 +70,11 @@ impl Layout {
     /// No tier, more than 255, or a format that does not fit `head_dim`.
     pub fn check(&self, shape: &CacheShape) -> Result<()> {
         if self.tiers.is_empty() || self.tiers.len() > 255 {
-            return Err(Error::parameter("tiers", self.tiers.len(), "expected 1 to 255 tiers"));
+            return Err(Error::parameter(
+                "tiers",
+                self.tiers.len(),
+                "expected 1 to 255 tiers",
+            ));
         }
         for tier in &self.tiers {
             tier.k.check(shape.head_dim)?;

@@ -33,6 +33,10 @@ impl Memory {
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "byte counts are far below 2^52")]
     pub fn ratio(&self) -> f64 {
-        if self.f16_bytes == 0 { 0.0 } else { self.live_bytes as f64 / self.f16_bytes as f64 }
+        if self.f16_bytes == 0 {
+            0.0
+        } else {
+            self.live_bytes as f64 / self.f16_bytes as f64
+        }
     }
 }

@@ -79,8 +79,10 @@ impl Entry {
 /// All entries of one kind, sorted by name.
 #[must_use]
 pub fn entries(kind: Kind) -> Vec<&'static Entry> {
-    let mut all: Vec<_> =
-        inventory::iter::<Entry>.into_iter().filter(|entry| entry.kind == kind).collect();
+    let mut all: Vec<_> = inventory::iter::<Entry>
+        .into_iter()
+        .filter(|entry| entry.kind == kind)
+        .collect();
     all.sort_by_key(|entry| (entry.name, entry.crate_name));
     all
 }
@@ -91,15 +93,18 @@ pub fn entries(kind: Kind) -> Vec<&'static Entry> {
 /// [`Error::Unknown`] with the known names and the nearest one.
 pub fn find(kind: Kind, name: &str) -> Result<&'static Entry> {
     let all = entries(kind);
-    all.iter().copied().find(|entry| entry.name == name).ok_or_else(|| {
-        let known: Vec<String> = all.iter().map(|entry| entry.name.to_string()).collect();
-        Error::Unknown {
-            family: kind.word(),
-            name: name.to_string(),
-            suggestion: nearest(name, known.iter().map(String::as_str)).map(str::to_string),
-            known,
-        }
-    })
+    all.iter()
+        .copied()
+        .find(|entry| entry.name == name)
+        .ok_or_else(|| {
+            let known: Vec<String> = all.iter().map(|entry| entry.name.to_string()).collect();
+            Error::Unknown {
+                family: kind.word(),
+                name: name.to_string(),
+                suggestion: nearest(name, known.iter().map(String::as_str)).map(str::to_string),
+                known,
+            }
+        })
 }
 
 /// The known name most like `name`, when one is like it.

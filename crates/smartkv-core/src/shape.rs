@@ -39,9 +39,19 @@ impl CacheShape {
         kv_heads: usize,
         head_dim: usize,
     ) -> Result<Self> {
-        #[expect(clippy::cast_precision_loss, reason = "head_dim is at most MAX_HEAD_DIM")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "head_dim is at most MAX_HEAD_DIM"
+        )]
         let scale = 1.0 / (head_dim as f32).sqrt();
-        let shape = Self { layers, batch, q_heads, kv_heads, head_dim, scale };
+        let shape = Self {
+            layers,
+            batch,
+            q_heads,
+            kv_heads,
+            head_dim,
+            scale,
+        };
         shape.check()?;
         Ok(shape)
     }
@@ -51,7 +61,15 @@ impl CacheShape {
     /// # Errors
     /// [`Error::Shape`] naming the broken invariant.
     pub fn check(&self) -> Result<()> {
-        if [self.layers, self.batch, self.q_heads, self.kv_heads, self.head_dim].contains(&0) {
+        if [
+            self.layers,
+            self.batch,
+            self.q_heads,
+            self.kv_heads,
+            self.head_dim,
+        ]
+        .contains(&0)
+        {
             return Err(Error::Shape(format!("{self:?} has a zero dimension")));
         }
         if !self.q_heads.is_multiple_of(self.kv_heads) {

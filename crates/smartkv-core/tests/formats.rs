@@ -1,4 +1,5 @@
 //! Properties of the stored formats, on the reference kernels.
+#![allow(clippy::cast_possible_truncation)]
 
 use half::f16;
 use proptest::prelude::*;
@@ -16,14 +17,38 @@ struct Buffers {
 impl Buffers {
     fn encode(format: Format, head_dim: usize, x: &[f32]) -> Self {
         let mut this = Self::default();
-        let Self { payload, scales, zeros } = &mut this;
-        Reference.encode(format, head_dim, x, RowsMut { payload, scales, zeros });
+        let Self {
+            payload,
+            scales,
+            zeros,
+        } = &mut this;
+        Reference.encode(
+            format,
+            head_dim,
+            x,
+            RowsMut {
+                payload,
+                scales,
+                zeros,
+            },
+        );
         this
     }
 
     fn rows(&self, format: Format, head_dim: usize, len: usize) -> Rows<'_> {
-        let Self { payload, scales, zeros } = self;
-        Rows { format, head_dim, len, payload, scales, zeros }
+        let Self {
+            payload,
+            scales,
+            zeros,
+        } = self;
+        Rows {
+            format,
+            head_dim,
+            len,
+            payload,
+            scales,
+            zeros,
+        }
     }
 
     fn decode(&self, format: Format, head_dim: usize, len: usize) -> Vec<f32> {
@@ -36,14 +61,31 @@ impl Buffers {
 fn formats() -> impl Strategy<Value = (Format, usize)> {
     let head_dims = prop::sample::select(vec![32usize, 64, 80, 128, 256]);
     let groups = prop::sample::select(vec![0usize, 8, 16]);
-    (prop::sample::select(INTEGER.to_vec()), head_dims, groups, any::<bool>()).prop_map(
-        |(bits, head_dim, group_size, symmetric)| (Format { bits, group_size, symmetric }, head_dim),
+    (
+        prop::sample::select(INTEGER.to_vec()),
+        head_dims,
+        groups,
+        any::<bool>(),
     )
+        .prop_map(|(bits, head_dim, group_size, symmetric)| {
+            (
+                Format {
+                    bits,
+                    group_size,
+                    symmetric,
+                },
+                head_dim,
+            )
+        })
 }
 
 /// Rows with an offset outlier channel, over several magnitudes.
 fn rows(head_dim: usize) -> impl Strategy<Value = Vec<f32>> {
-    let row = (prop::collection::vec(-1.0f32..1.0, head_dim), -30.0f32..30.0, 0.001f32..50.0)
+    let row = (
+        prop::collection::vec(-1.0f32..1.0, head_dim),
+        -30.0f32..30.0,
+        0.001f32..50.0,
+    )
         .prop_map(|(mut row, outlier, magnitude)| {
             row[3] += outlier;
             row.iter_mut().for_each(|v| *v *= magnitude);
@@ -110,12 +152,19 @@ proptest! {
 fn constant_and_zero_rows_survive() {
     for bits in INTEGER {
         for symmetric in [true, false] {
-            let format = Format { bits, group_size: 0, symmetric };
+            let format = Format {
+                bits,
+                group_size: 0,
+                symmetric,
+            };
             for value in [0.0f32, 1.5, -2.25] {
                 let x = vec![value; 32];
                 let back = Buffers::encode(format, 32, &x).decode(format, 32, 1);
                 let worst = back.iter().map(|b| (b - value).abs()).fold(0.0, f32::max);
-                assert!(worst <= value.abs() * 2e-3, "{format}: {value} off by {worst}");
+                assert!(
+                    worst <= value.abs() * 2e-3,
+                    "{format}: {value} off by {worst}"
+                );
             }
         }
     }

@@ -7,7 +7,10 @@ use syn::{Attribute, Expr, Fields, ItemStruct, Lit, Meta, Result};
 pub(crate) fn expand(item: TokenStream) -> Result<TokenStream> {
     let mut item: ItemStruct = syn::parse2(item)?;
     if !item.generics.params.is_empty() {
-        return Err(syn::Error::new_spanned(item.generics, "a plugin cannot be generic"));
+        return Err(syn::Error::new_spanned(
+            item.generics,
+            "a plugin cannot be generic",
+        ));
     }
     let docs = doc_text(&item.attrs);
     if docs.is_empty() {
@@ -27,10 +30,7 @@ pub(crate) fn expand(item: TokenStream) -> Result<TokenStream> {
                     return Err(syn::Error::new_spanned(&name, message));
                 }
                 let default = take_default(&mut field.attrs)?;
-                defaults.push(match default {
-                    Some(expr) => quote!(#name: #expr),
-                    None => quote!(#name: ::core::default::Default::default()),
-                });
+                defaults.push(if let Some(expr) = default { quote!(#name: #expr) } else { quote!(#name: ::core::default::Default::default()) });
                 let key = name.to_string();
                 fields.push(quote!(FieldDoc { name: #key, docs: #text }));
             }
@@ -94,7 +94,10 @@ fn doc_text(attrs: &[Attribute]) -> String {
 }
 
 fn take_default(attrs: &mut Vec<Attribute>) -> Result<Option<Expr>> {
-    let Some(index) = attrs.iter().position(|attr| attr.path().is_ident("default")) else {
+    let Some(index) = attrs
+        .iter()
+        .position(|attr| attr.path().is_ident("default"))
+    else {
         return Ok(None);
     };
     attrs.remove(index).parse_args::<Expr>().map(Some)

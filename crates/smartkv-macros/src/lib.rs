@@ -28,10 +28,15 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn config(args: TokenStream, item: TokenStream) -> TokenStream {
     if !args.is_empty() {
-        let error = syn::Error::new(proc_macro2::Span::call_site(), "`config` takes no arguments");
+        let error = syn::Error::new(
+            proc_macro2::Span::call_site(),
+            "`config` takes no arguments",
+        );
         return error.to_compile_error().into();
     }
-    config::expand(item.into()).unwrap_or_else(|e| e.to_compile_error()).into()
+    config::expand(item.into())
+        .unwrap_or_else(|e| e.to_compile_error())
+        .into()
 }
 
 /// Registers an `impl Strategy for T`: `#[strategy("name", family = "…", paper = "…")]`.

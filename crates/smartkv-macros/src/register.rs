@@ -20,7 +20,11 @@ impl Parse for Args {
             let message = "a name is lower-case ASCII letters, digits, `_` and `-`";
             return Err(syn::Error::new(name.span(), message));
         }
-        let mut args = Self { name, family: "other".to_string(), paper: None };
+        let mut args = Self {
+            name,
+            family: "other".to_string(),
+            paper: None,
+        };
         while input.peek(Token![,]) {
             input.parse::<Token![,]>()?;
             if input.is_empty() {
@@ -40,24 +44,34 @@ impl Parse for Args {
 }
 
 pub(crate) fn expand(kind: &str, args: TokenStream, item: TokenStream) -> Result<TokenStream> {
-    let Args { name, family, paper } = syn::parse2(args)?;
+    let Args {
+        name,
+        family,
+        paper,
+    } = syn::parse2(args)?;
     let item: ItemImpl = syn::parse2(item)?;
     if !item.generics.params.is_empty() {
-        return Err(syn::Error::new_spanned(item.generics, "a plugin cannot be generic"));
+        return Err(syn::Error::new_spanned(
+            item.generics,
+            "a plugin cannot be generic",
+        ));
     }
-    let implements = item.trait_.as_ref().and_then(|(_, path, _)| path.segments.last());
+    let implements = item
+        .trait_
+        .as_ref()
+        .and_then(|(_, path, _)| path.segments.last());
     if implements.is_none_or(|segment| segment.ident != kind) {
         let message = format!("expected `impl {kind} for …`");
         return Err(syn::Error::new(Span::call_site(), message));
     }
     let Type::Path(target) = item.self_ty.as_ref() else {
-        return Err(syn::Error::new_spanned(&item.self_ty, "expected a type name"));
+        return Err(syn::Error::new_spanned(
+            &item.self_ty,
+            "expected a type name",
+        ));
     };
     let kind = Ident::new(kind, Span::call_site());
-    let paper = match paper {
-        Some(text) => quote!(Some(#text)),
-        None => quote!(None),
-    };
+    let paper = if let Some(text) = paper { quote!(Some(#text)) } else { quote!(None) };
     // typetag's expansion says `typetag::…`, hence the `use` inside the block.
     Ok(quote! {
         const _: () = {

@@ -63,8 +63,10 @@ pub(super) fn attend(
     queries: &[LaneQueries<'_>],
 ) -> Vec<LaneOutput> {
     let items = cut(lanes, queries);
-    let work: usize =
-        items.iter().map(|i| i.rows.len() * i.tile.len() * queries[i.lane].group).sum();
+    let work: usize = items
+        .iter()
+        .map(|i| i.rows.len() * i.tile.len() * queries[i.lane].group)
+        .sum();
     let compute = |item: &Item| partial(kernels, lanes[item.lane], &queries[item.lane], item);
     let partials: Vec<Partial> = if work <= SERIAL_PAIRS {
         items.iter().map(compute).collect()
@@ -72,15 +74,23 @@ pub(super) fn attend(
         items.par_iter().map(compute).collect()
     };
 
-    let mut outputs: Vec<LaneOutput> =
-        lanes.iter().zip(queries).map(|(lane, q)| empty_output(lane, q)).collect();
+    let mut outputs: Vec<LaneOutput> = lanes
+        .iter()
+        .zip(queries)
+        .map(|(lane, q)| empty_output(lane, q))
+        .collect();
     // Items of one (lane, tile) are neighbours.
     let mut start = 0;
     while start < items.len() {
         let (lane, tile) = (items[start].lane, items[start].tile.clone());
         let same = |item: &&Item| item.lane == lane && item.tile == tile;
         let end = start + items[start..].iter().take_while(same).count();
-        merge(&items[start..end], &partials[start..end], &queries[lane], &mut outputs[lane]);
+        merge(
+            &items[start..end],
+            &partials[start..end],
+            &queries[lane],
+            &mut outputs[lane],
+        );
         start = end;
     }
     for (output, q) in outputs.iter_mut().zip(queries) {
@@ -95,7 +105,11 @@ pub(super) fn attend(
 fn cut(lanes: &[&Lane], queries: &[LaneQueries<'_>]) -> Vec<Item> {
     let mut items = Vec::new();
     for (index, (lane, q)) in lanes.iter().zip(queries).enumerate() {
-        let block = if q.tokens == 1 { DECODE_BLOCK } else { PREFILL_BLOCK };
+        let block = if q.tokens == 1 {
+            DECODE_BLOCK
+        } else {
+            PREFILL_BLOCK
+        };
         let len = lane.len();
         for first in (0..q.tokens).step_by(TILE_TOKENS) {
             let tile = first..(first + TILE_TOKENS).min(q.tokens);
@@ -104,7 +118,11 @@ fn cut(lanes: &[&Lane], queries: &[LaneQueries<'_>]) -> Vec<Item> {
             let end = len - (q.tokens - tile.end);
             for row in (0..end).step_by(block) {
                 let rows = row..(row + block).min(end);
-                items.push(Item { lane: index, tile: tile.clone(), rows });
+                items.push(Item {
+                    lane: index,
+                    tile: tile.clone(),
+                    rows,
+                });
             }
         }
     }
@@ -130,7 +148,9 @@ fn partial(kernels: &dyn Kernels, lane: &Lane, q: &LaneQueries<'_>, item: &Item)
     for (index, row) in p.chunks_exact_mut(width).enumerate() {
         let token = item.tile.start + index / q.group;
         // Token i of the step sees every row but those of the tokens after it.
-        let seen = (len - (q.tokens - 1 - token)).saturating_sub(item.rows.start).min(width);
+        let seen = (len - (q.tokens - 1 - token))
+            .saturating_sub(item.rows.start)
+            .min(width);
         row[seen..].fill(0.0);
         let (max, sum) = kernels.softmax_part(&mut row[..seen]);
         partial.max.push(max);
@@ -162,8 +182,10 @@ fn pieces<'a>(
 }
 
 fn empty_output(lane: &Lane, q: &LaneQueries<'_>) -> LaneOutput {
-    let mut output =
-        LaneOutput { out: vec![0.0; q.tokens * q.group * q.head_dim], ..LaneOutput::default() };
+    let mut output = LaneOutput {
+        out: vec![0.0; q.tokens * q.group * q.head_dim],
+        ..LaneOutput::default()
+    };
     if q.watched > 0 {
         let len = lane.len();
         output.mass = vec![0.0; len];
@@ -184,9 +206,19 @@ fn empty_output(lane: &Lane, q: &LaneQueries<'_>) -> LaneOutput {
 fn merge(items: &[Item], partials: &[Partial], q: &LaneQueries<'_>, output: &mut LaneOutput) {
     let tile = &items[0].tile;
     for index in 0..tile.len() * q.group {
-        let max = partials.iter().map(|p| p.max[index]).fold(f32::NEG_INFINITY, f32::max);
-        let weights: Vec<f32> = partials.iter().map(|p| (p.max[index] - max).exp()).collect();
-        let sum: f32 = partials.iter().zip(&weights).map(|(p, w)| p.sum[index] * w).sum();
+        let max = partials
+            .iter()
+            .map(|p| p.max[index])
+            .fold(f32::NEG_INFINITY, f32::max);
+        let weights: Vec<f32> = partials
+            .iter()
+            .map(|p| (p.max[index] - max).exp())
+            .collect();
+        let sum: f32 = partials
+            .iter()
+            .zip(&weights)
+            .map(|(p, w)| p.sum[index] * w)
+            .sum();
         let out = &mut output.out[(tile.start * q.group + index) * q.head_dim..][..q.head_dim];
         for (partial, weight) in partials.iter().zip(&weights) {
             let factor = weight / sum;

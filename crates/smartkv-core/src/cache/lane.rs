@@ -26,9 +26,16 @@ impl Energies {
     }
 
     fn means(&self) -> (f32, f32) {
-        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "means")]
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            reason = "means"
+        )]
         let mean = |sum: f64, n: u64| if n == 0 { 0.0 } else { (sum / n as f64) as f32 };
-        (mean(self.query_sum, self.queries), mean(self.value_sum, self.values))
+        (
+            mean(self.query_sum, self.queries),
+            mean(self.value_sum, self.values),
+        )
     }
 }
 
@@ -45,7 +52,11 @@ impl Lane {
     pub(super) fn new(layout: &Layout, head_dim: usize, columns: Columns) -> Self {
         Self {
             window: Segment::new(Tier::same(Format::F16), head_dim, columns),
-            tiers: layout.tiers.iter().map(|&t| Segment::new(t, head_dim, columns)).collect(),
+            tiers: layout
+                .tiers
+                .iter()
+                .map(|&t| Segment::new(t, head_dim, columns))
+                .collect(),
             energies: Energies::default(),
         }
     }
@@ -100,12 +111,12 @@ impl Lane {
         leaving: usize,
         places: &[Place],
     ) {
-        let mut arriving: Vec<Moving> =
-            (0..self.tiers.len()).map(|_| Moving::default()).collect();
+        let mut arriving: Vec<Moving> = (0..self.tiers.len()).map(|_| Moving::default()).collect();
         let (flushed, mut rest) = places.split_at(leaving);
         for (index, &to) in (sinks..).zip(flushed) {
             if let Place::Tier(tier) = to {
-                self.window.gather(kernels, index, &mut arriving[usize::from(tier)]);
+                self.window
+                    .gather(kernels, index, &mut arriving[usize::from(tier)]);
             }
         }
         if leaving > 0 {

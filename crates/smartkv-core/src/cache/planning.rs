@@ -21,8 +21,16 @@ impl Cache {
     fn row_prices(&self) -> (usize, usize) {
         let columns = self.columns.bytes();
         let head_dim = self.shape.head_dim;
-        let cheapest = self.layout.tiers.iter().map(|tier| tier.row_bytes(head_dim)).min();
-        (self.shape.f16_row_bytes() + columns, cheapest.unwrap_or(0) + columns)
+        let cheapest = self
+            .layout
+            .tiers
+            .iter()
+            .map(|tier| tier.row_bytes(head_dim))
+            .min();
+        (
+            self.shape.f16_row_bytes() + columns,
+            cheapest.unwrap_or(0) + columns,
+        )
     }
 
     fn lanes_per_sequence(&self) -> usize {
@@ -31,12 +39,18 @@ impl Cache {
 
     /// Bytes that do not depend on tokens, per sequence.
     fn fixed_bytes(&self) -> usize {
-        if self.columns.scores { self.lanes_per_sequence() * size_of::<Energies>() } else { 0 }
+        if self.columns.scores {
+            self.lanes_per_sequence() * size_of::<Energies>()
+        } else {
+            0
+        }
     }
 
     /// Refuses a budget that the layout cannot hold, naming the reachable range.
     pub(super) fn check_budget(&self) -> Result<()> {
-        let Some(budget) = self.budget else { return Ok(()) };
+        let Some(budget) = self.budget else {
+            return Ok(());
+        };
         let (_, cheapest) = self.row_prices();
         let full = self.shape.f16_row_bytes();
         #[expect(clippy::cast_precision_loss, reason = "bytes of one row")]
@@ -63,8 +77,13 @@ impl Cache {
     /// What may stay in f16 after `seen` tokens of a sequence, so that everything else fits the
     /// budget in the cheapest tier.
     fn window(&self, seen: usize) -> Result<Window> {
-        let wanted = Window { sinks: self.layout.sinks, newest: self.layout.window };
-        let Some(budget) = self.budget else { return Ok(wanted) };
+        let wanted = Window {
+            sinks: self.layout.sinks,
+            newest: self.layout.window,
+        };
+        let Some(budget) = self.budget else {
+            return Ok(wanted);
+        };
         let (full, cheapest) = self.row_prices();
         let lanes = self.lanes_per_sequence();
         let granted = usize::try_from(budget.bytes(&self.shape, seen)).unwrap_or(usize::MAX);
@@ -85,7 +104,10 @@ impl Cache {
         };
         let sinks = wanted.sinks.min(rows);
         // Half of what is granted above the cheapest tier is for the plan to spend.
-        Ok(Window { sinks, newest: wanted.newest.min((rows - sinks) / 2) })
+        Ok(Window {
+            sinks,
+            newest: wanted.newest.min((rows - sinks) / 2),
+        })
     }
 
     /// Moves rows out of windows that are too long, sequence by sequence.
@@ -119,9 +141,13 @@ impl Cache {
                 first..first + kv_heads
             })
             .collect();
-        let cut = Cut { sinks: window.sinks, leaving };
+        let cut = Cut {
+            sinks: window.sinks,
+            leaving,
+        };
         let plan = self.ask(seen, window, cut, &mine)?;
-        self.execute(&plan, cut, &mine)
+        self.execute(&plan, cut, &mine);
+        Ok(())
     }
 
     fn ask(&self, seen: usize, window: Window, cut: Cut, mine: &[usize]) -> Result<Plan> {
@@ -167,7 +193,9 @@ impl Cache {
             table.score.extend(part.score);
             table.key_spread.extend(part.key_spread);
             table.value_spread.extend(part.value_spread);
-            table.lane_ends.extend(part.lane_ends.iter().map(|end| start + end));
+            table
+                .lane_ends
+                .extend(part.lane_ends.iter().map(|end| start + end));
             table.query_energy.extend(part.query_energy);
             table.value_energy.extend(part.value_energy);
         }
@@ -188,8 +216,12 @@ impl Cache {
         };
         let columns = self.columns.bytes();
         let head_dim = self.shape.head_dim;
-        let prices: Vec<u64> =
-            self.layout.tiers.iter().map(|t| (t.row_bytes(head_dim) + columns) as u64).collect();
+        let prices: Vec<u64> = self
+            .layout
+            .tiers
+            .iter()
+            .map(|t| (t.row_bytes(head_dim) + columns) as u64)
+            .collect();
         let price = |place: Place| match place {
             Place::Tier(tier) => prices[usize::from(tier)],
             _ => 0,
@@ -203,12 +235,19 @@ impl Cache {
                 for &lane in mine {
                     let lane = &self.lanes[lane];
                     bytes += price(*place) * cut.leaving as u64;
-                    bytes += lane.tiers.iter().zip(&prices).map(|(s, p)| s.len() as u64 * p).sum::<u64>();
+                    bytes += lane
+                        .tiers
+                        .iter()
+                        .zip(&prices)
+                        .map(|(s, p)| s.len() as u64 * p)
+                        .sum::<u64>();
                 }
             }
             Plan::Assign(places) => {
-                let rows: usize =
-                    mine.iter().map(|&lane| self.lanes[lane].planned_rows(cut.leaving)).sum();
+                let rows: usize = mine
+                    .iter()
+                    .map(|&lane| self.lanes[lane].planned_rows(cut.leaving))
+                    .sum();
                 if places.len() != rows {
                     return refuse(format!("has {} places for {rows} rows", places.len()));
                 }
@@ -234,7 +273,7 @@ impl Cache {
         }
     }
 
-    fn execute(&mut self, plan: &Plan, cut: Cut, mine: &[usize]) -> Result<()> {
+    fn execute(&mut self, plan: &Plan, cut: Cut, mine: &[usize]) {
         let kernels = self.kernels;
         let Cut { sinks, leaving } = cut;
         let mut work: Vec<(&mut Lane, Vec<Place>)> = Vec::with_capacity(mine.len());
@@ -259,7 +298,6 @@ impl Cache {
         work.into_par_iter().for_each(|(lane, places)| {
             lane.execute(kernels, sinks, leaving, &places);
         });
-        Ok(())
     }
 }
 

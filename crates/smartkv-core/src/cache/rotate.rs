@@ -25,13 +25,16 @@ pub(super) fn rotate(x: &mut [f32], head_dim: usize) {
 }
 
 #[cfg(test)]
+#[allow(clippy::cast_precision_loss)]
 mod tests {
     use super::rotate;
 
     #[test]
     fn is_orthonormal_and_its_own_inverse() {
         for head_dim in [8, 64, 80, 96] {
-            let x: Vec<f32> = (0..head_dim).map(|i| ((i * 7919) % 31) as f32 - 15.0).collect();
+            let x: Vec<f32> = (0..head_dim)
+                .map(|i| ((i * 7919) % 31) as f32 - 15.0)
+                .collect();
             let mut y = x.clone();
             rotate(&mut y, head_dim);
             let norm = |v: &[f32]| v.iter().map(|a| a * a).sum::<f32>();

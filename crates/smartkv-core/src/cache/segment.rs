@@ -20,7 +20,14 @@ pub(super) struct PackedRows {
 impl PackedRows {
     fn new(format: Format, head_dim: usize) -> Self {
         let (payload, scales, zeros) = Default::default();
-        Self { format, head_dim, len: 0, payload, scales, zeros }
+        Self {
+            format,
+            head_dim,
+            len: 0,
+            payload,
+            scales,
+            zeros,
+        }
     }
 
     pub(super) fn view(&self) -> Rows<'_> {
@@ -36,8 +43,14 @@ impl PackedRows {
 
     /// Bytes per row of payload, scales, zeros; the latter two counted in elements.
     fn strides(&self) -> [usize; 3] {
-        let Self { format, head_dim, .. } = self;
-        [format.payload_bytes(*head_dim), format.scales(*head_dim), format.zeros(*head_dim)]
+        let Self {
+            format, head_dim, ..
+        } = self;
+        [
+            format.payload_bytes(*head_dim),
+            format.scales(*head_dim),
+            format.zeros(*head_dim),
+        ]
     }
 
     fn push(&mut self, kernels: &dyn Kernels, x: &[f32]) {
@@ -46,8 +59,22 @@ impl PackedRows {
         reserve(&mut self.payload, rows * payload);
         reserve(&mut self.scales, rows * scales);
         reserve(&mut self.zeros, rows * zeros);
-        let Self { payload, scales, zeros, .. } = self;
-        kernels.encode(self.format, self.head_dim, x, RowsMut { payload, scales, zeros });
+        let Self {
+            payload,
+            scales,
+            zeros,
+            ..
+        } = self;
+        kernels.encode(
+            self.format,
+            self.head_dim,
+            x,
+            RowsMut {
+                payload,
+                scales,
+                zeros,
+            },
+        );
         self.len += rows;
     }
 
@@ -101,7 +128,11 @@ impl PackedRows {
         }
         #[expect(clippy::cast_precision_loss, reason = "at most 255 levels, 512 groups")]
         let (levels, groups) = (row.format.bits.max_code() as f32, row.scales.len() as f32);
-        row.scales.iter().map(|s| (s.to_f32() * levels).powi(2)).sum::<f32>() / groups
+        row.scales
+            .iter()
+            .map(|s| (s.to_f32() * levels).powi(2))
+            .sum::<f32>()
+            / groups
     }
 
     fn metadata_bytes(&self) -> usize {
@@ -109,7 +140,8 @@ impl PackedRows {
     }
 
     fn allocated_bytes(&self) -> usize {
-        self.payload.capacity() + size_of::<f16>() * (self.scales.capacity() + self.zeros.capacity())
+        self.payload.capacity()
+            + size_of::<f16>() * (self.scales.capacity() + self.zeros.capacity())
     }
 }
 
@@ -209,7 +241,11 @@ impl Segment {
     pub(super) fn swap_remove(&mut self, index: usize) {
         self.k.swap_remove(index);
         self.v.swap_remove(index);
-        swap_remove_rows(&mut self.positions, usize::from(self.columns.positions), index);
+        swap_remove_rows(
+            &mut self.positions,
+            usize::from(self.columns.positions),
+            index,
+        );
         swap_remove_rows(&mut self.scores, usize::from(self.columns.scores), index);
     }
 

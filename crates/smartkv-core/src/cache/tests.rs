@@ -33,7 +33,9 @@ struct Sum;
 #[tracker("test-sum")]
 impl Tracker for Sum {
     fn watch(&self) -> Watch {
-        Watch { prompt_queries: usize::MAX }
+        Watch {
+            prompt_queries: usize::MAX,
+        }
     }
 
     fn fold(&self, seen: &Seen<'_>, score: &mut [f32]) {
@@ -49,10 +51,19 @@ impl Strategy for Scatter {
         let tiers = if self.exact {
             vec![Tier::same(Format::F16); 3]
         } else {
-            [Bits::B8, Bits::B4, Bits::B2].map(|b| Tier::same(Format::asymmetric(b, 16))).to_vec()
+            [Bits::B8, Bits::B4, Bits::B2]
+                .map(|b| Tier::same(Format::asymmetric(b, 16)))
+                .to_vec()
         };
         let (positions, rotate) = (true, self.rotate);
-        Ok(Layout { tiers, window: 5, sinks: 2, period: 3, positions, rotate })
+        Ok(Layout {
+            tiers,
+            window: 5,
+            sinks: 2,
+            period: 3,
+            positions,
+            rotate,
+        })
     }
 
     fn tracker(&self) -> Option<&dyn Tracker> {
@@ -63,7 +74,12 @@ impl Strategy for Scatter {
         let rows = cx.rows();
         let places = rows.place.iter().enumerate().map(|(index, &from)| {
             let lot = (index as u64 + 1).wrapping_mul(self.seed ^ cx.seed | 1) >> 7;
-            let menu = [Place::Tier(0), Place::Tier(1), Place::Tier(2), Place::Evicted];
+            let menu = [
+                Place::Tier(0),
+                Place::Tier(1),
+                Place::Tier(2),
+                Place::Evicted,
+            ];
             let to = menu[(lot % if self.evict { 4 } else { 3 }) as usize];
             to.max(from)
         });
@@ -78,7 +94,11 @@ struct Raise;
 #[strategy("test-raise", family = "test")]
 impl Strategy for Raise {
     fn layout(&self, shape: &CacheShape) -> Result<Layout> {
-        Scatter { exact: true, ..Scatter::default() }.layout(shape)
+        Scatter {
+            exact: true,
+            ..Scatter::default()
+        }
+        .layout(shape)
     }
 
     fn plan(&self, cx: &PlanCx<'_>) -> Result<Plan> {
@@ -97,8 +117,14 @@ struct Spend;
 #[strategy("test-spend", family = "test")]
 impl Strategy for Spend {
     fn layout(&self, _: &CacheShape) -> Result<Layout> {
-        let tiers = vec![Tier::same(Format::F16), Tier::same(Format::asymmetric(Bits::B4, 0))];
-        Ok(Layout { tiers, ..Layout::constant(Tier::same(Format::F16)) })
+        let tiers = vec![
+            Tier::same(Format::F16),
+            Tier::same(Format::asymmetric(Bits::B4, 0)),
+        ];
+        Ok(Layout {
+            tiers,
+            ..Layout::constant(Tier::same(Format::F16))
+        })
     }
 }
 
@@ -201,16 +227,24 @@ fn attend_by_hand(cache: &Cache, inputs: &Inputs, position: usize) -> Vec<f32> {
         let (k, v) = stored(&probe, layer, head / 2);
         let query = inputs.query(layer, position, head);
         let dot = |row: &[f32]| -> f64 {
-            row.iter().zip(query).map(|(a, b)| f64::from(a * b)).sum::<f64>()
+            row.iter()
+                .zip(query)
+                .map(|(a, b)| f64::from(a * b))
+                .sum::<f64>()
         };
-        let scores: Vec<f64> =
-            k.chunks_exact(32).map(|row| dot(row) * f64::from(cache.shape.scale)).collect();
+        let scores: Vec<f64> = k
+            .chunks_exact(32)
+            .map(|row| dot(row) * f64::from(cache.shape.scale))
+            .collect();
         let max = scores.iter().copied().fold(f64::MIN, f64::max);
         let weights: Vec<f64> = scores.iter().map(|s| (s - max).exp()).collect();
         let sum: f64 = weights.iter().sum();
         for j in 0..32 {
-            let mixed: f64 =
-                weights.iter().zip(v.chunks_exact(32)).map(|(w, row)| w * f64::from(row[j])).sum();
+            let mixed: f64 = weights
+                .iter()
+                .zip(v.chunks_exact(32))
+                .map(|(w, row)| w * f64::from(row[j]))
+                .sum();
             out.push((mixed / sum) as f32);
         }
     }
@@ -224,7 +258,10 @@ fn a_plan_that_raises_a_row_is_refused() {
     inputs.step(&mut cache, 0, 20, false);
     let error = inputs.try_step(&mut cache, 20, 20, false).unwrap_err();
     assert!(matches!(error, Error::Plan { .. }), "{error}");
-    assert!(error.to_string().contains("from Tier(1) to Tier(0)"), "{error}");
+    assert!(
+        error.to_string().contains("from Tier(1) to Tier(0)"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -246,7 +283,10 @@ fn exact_prefill_compresses_at_the_end_of_the_prompt_only() {
     assert!(census[..3].iter().all(|&rows| rows > 0), "{census:?}");
     assert_eq!(census.iter().sum::<usize>(), 80 * 4);
     let memory = cache.memory();
-    assert!(memory.peak_bytes > memory.live_bytes, "the peak holds the whole prompt in f16");
+    assert!(
+        memory.peak_bytes > memory.live_bytes,
+        "the peak holds the whole prompt in f16"
+    );
 }
 
 #[test]
@@ -257,15 +297,24 @@ fn a_budget_out_of_reach_is_refused_with_the_range() {
         builder.budget(Some(Budget::Ratio(ratio))).build()
     };
     let error = build(0.1).unwrap_err().to_string();
-    assert!(error.contains("expected 0.") && error.contains("to 1"), "{error}");
+    assert!(
+        error.contains("expected 0.") && error.contains("to 1"),
+        "{error}"
+    );
     assert!(build(0.9).is_ok());
 }
 
 #[test]
 fn sliced_steps_that_do_not_match_the_shape_are_refused() {
     let mut cache = cache(Scatter::default(), None);
-    let step =
-        crate::AttnStep { layer: 0, tokens: 1, lens: &[1], q: &[0.0; 3], k: &[], v: &[] };
+    let step = crate::AttnStep {
+        layer: 0,
+        tokens: 1,
+        lens: &[1],
+        q: &[0.0; 3],
+        k: &[],
+        v: &[],
+    };
     let error = cache.attend(step, &mut [0.0; 128]).unwrap_err().to_string();
     assert!(error.contains("q has 3 elements, expected 128"), "{error}");
 }

@@ -24,7 +24,10 @@ impl Lcg {
     fn normal(&mut self) -> f32 {
         let mut sum = 0.0;
         for _ in 0..4 {
-            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            self.0 = self
+                .0
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             #[expect(clippy::cast_precision_loss, reason = "24 bits")]
             let uniform = (self.0 >> 40) as f32 / (1u64 << 24) as f32;
             sum += uniform - 0.5;
@@ -41,7 +44,9 @@ impl Inputs {
         let mut random = Lcg(seed.wrapping_mul(2_862_933_555_777_941_757).wrapping_add(3));
         let mut draw = |heads: usize, factor: f32| -> Vec<Vec<f32>> {
             let len = tokens * heads * shape.head_dim;
-            (0..shape.layers).map(|_| (0..len).map(|_| factor * random.normal()).collect()).collect()
+            (0..shape.layers)
+                .map(|_| (0..len).map(|_| factor * random.normal()).collect())
+                .collect()
         };
         let mut q = draw(shape.q_heads, 1.0);
         let mut k = draw(shape.kv_heads, 1.0);
@@ -51,13 +56,19 @@ impl Inputs {
                 row[1] = row[1].abs() + 1.0;
             }
             for (index, row) in k[layer].chunks_exact_mut(shape.head_dim).enumerate() {
-                row[3] = 6.0 + row[3];
+                row[3] += 6.0;
                 if index < shape.kv_heads {
                     row[1] = 4.0;
                 }
             }
         }
-        Self { shape, tokens, q, k, v }
+        Self {
+            shape,
+            tokens,
+            q,
+            k,
+            v,
+        }
     }
 
     /// Replaces one number of `layer` in the last token.
@@ -90,7 +101,14 @@ impl Inputs {
             let q = self.rows(&self.q[layer], shape.q_heads, start, len);
             let k = self.rows(&self.k[layer], shape.kv_heads, start, len);
             let v = self.rows(&self.v[layer], shape.kv_heads, start, len);
-            let step = AttnStep { layer, tokens: len, lens: &[len], q: &q, k: &k, v: &v };
+            let step = AttnStep {
+                layer,
+                tokens: len,
+                lens: &[len],
+                q: &q,
+                k: &k,
+                v: &v,
+            };
             hook.attend(step, &mut out)?;
         }
         hook.end_step(more_prompt)?;
@@ -109,7 +127,14 @@ impl Inputs {
         let q = self.rows(&self.q[layer], self.shape.q_heads, token, 1);
         let k = self.rows(&self.k[layer], self.shape.kv_heads, token, 1);
         let v = self.rows(&self.v[layer], self.shape.kv_heads, token, 1);
-        let step = AttnStep { layer, tokens: 1, lens: &[1], q: &q, k: &k, v: &v };
+        let step = AttnStep {
+            layer,
+            tokens: 1,
+            lens: &[1],
+            q: &q,
+            k: &k,
+            v: &v,
+        };
         hook.attend(step, out).expect("step");
     }
 
@@ -169,7 +194,14 @@ pub(super) fn ragged(
         let q = gather(&|i| &i.q[layer], shape.q_heads);
         let k = gather(&|i| &i.k[layer], shape.kv_heads);
         let v = gather(&|i| &i.v[layer], shape.kv_heads);
-        let step = AttnStep { layer, tokens, lens, q: &q, k: &k, v: &v };
+        let step = AttnStep {
+            layer,
+            tokens,
+            lens,
+            q: &q,
+            k: &k,
+            v: &v,
+        };
         hook.attend(step, &mut out).expect("step");
     }
     hook.end_step(false).expect("step");
@@ -186,8 +218,19 @@ fn hook_position(outputs: &[Vec<f32>], sequence: usize, shape: CacheShape) -> us
 /// Causal softmax attention in f64: the last layer's output for every token.
 #[must_use]
 pub fn dense_attention(inputs: &Inputs) -> Vec<f32> {
-    let CacheShape { layers, q_heads, kv_heads, head_dim, scale, .. } = inputs.shape;
-    let (q, k, v) = (&inputs.q[layers - 1], &inputs.k[layers - 1], &inputs.v[layers - 1]);
+    let CacheShape {
+        layers,
+        q_heads,
+        kv_heads,
+        head_dim,
+        scale,
+        ..
+    } = inputs.shape;
+    let (q, k, v) = (
+        &inputs.q[layers - 1],
+        &inputs.k[layers - 1],
+        &inputs.v[layers - 1],
+    );
     let mut out = Vec::with_capacity(q.len());
     for token in 0..inputs.tokens {
         for head in 0..q_heads {
@@ -198,8 +241,9 @@ pub fn dense_attention(inputs: &Inputs) -> Vec<f32> {
             };
             let scores: Vec<f64> = (0..=token)
                 .map(|t| {
-                    let dot: f64 =
-                        (0..head_dim).map(|j| f64::from(query[j]) * row(k, t, j)).sum();
+                    let dot: f64 = (0..head_dim)
+                        .map(|j| f64::from(query[j]) * row(k, t, j))
+                        .sum();
                     dot * f64::from(scale)
                 })
                 .collect();
@@ -208,7 +252,12 @@ pub fn dense_attention(inputs: &Inputs) -> Vec<f32> {
             let sum: f64 = weights.iter().sum();
             #[expect(clippy::cast_possible_truncation, reason = "f64 to f32")]
             out.extend((0..head_dim).map(|j| {
-                (weights.iter().enumerate().map(|(t, w)| w * row(v, t, j)).sum::<f64>() / sum) as f32
+                (weights
+                    .iter()
+                    .enumerate()
+                    .map(|(t, w)| w * row(v, t, j))
+                    .sum::<f64>()
+                    / sum) as f32
             }));
         }
     }

@@ -55,28 +55,38 @@ pub(super) fn softmax_part(x: &mut [f32]) -> (f32, f32) {
 
 /// See [`Kernels::encode`].
 pub(super) fn encode(format: Format, head_dim: usize, x: &[f32], out: RowsMut<'_>) {
+    let RowsMut { payload, scales, zeros } = out;
     if format.bits == Bits::F16 {
-        out.payload.extend(x.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()));
+        out.payload
+            .extend(x.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()));
         return;
     }
     let group = format.group(head_dim);
     let mut codes = vec![0u8; group];
     for values in x.chunks_exact(group) {
         let (scale, zero) = grid(format, values);
-        out.scales.push(scale);
+        scales.push(scale);
         if !format.symmetric {
-            out.zeros.push(zero);
+            zeros.push(zero);
         }
         let (step, origin) = (scale.to_f32(), origin(format, scale, zero));
         #[expect(clippy::cast_precision_loss, reason = "at most 255")]
         let max_code = format.bits.max_code() as f32;
         for (code, &v) in codes.iter_mut().zip(values) {
-            let level = if step > 0.0 { ((v - origin) / step).round() } else { 0.0 };
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
+            let level = if step > 0.0 {
+                ((v - origin) / step).round()
+            } else {
+                0.0
+            };
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "clamped"
+            )]
             let level = level.clamp(0.0, max_code) as u8;
             *code = level;
         }
-        pack::pack(format.bits, &codes, out.payload);
+        pack::pack(format.bits, &codes, payload);
     }
 }
 
@@ -85,7 +95,7 @@ fn grid(format: Format, values: &[f32]) -> (f16, f16) {
     let levels = f64::from(format.bits.max_code());
     if format.symmetric {
         // Codes run from -2^(b-1) to 2^(b-1)-1; the positive side has one level less.
-        let positive = ((levels + 1.0) / 2.0 - 1.0).max(1.0);
+        let positive = (f64::midpoint(levels, 1.0) - 1.0).max(1.0);
         let absmax = values.iter().fold(0.0f32, |m, v| m.max(v.abs()));
         return (ceil_f16(f64::from(absmax) / positive), f16::ZERO);
     }
@@ -98,7 +108,11 @@ fn grid(format: Format, values: &[f32]) -> (f16, f16) {
 
 /// Value of code 0.
 fn origin(format: Format, scale: f16, zero: f16) -> f32 {
-    if format.symmetric { -scale.to_f32() * half_range(format.bits) } else { zero.to_f32() }
+    if format.symmetric {
+        -scale.to_f32() * half_range(format.bits)
+    } else {
+        zero.to_f32()
+    }
 }
 
 /// `2^(bits-1)`: the code that stands for zero in a symmetric format.
@@ -111,7 +125,11 @@ fn half_range(bits: Bits) -> f32 {
 /// Smallest f16 not below `x >= 0`, saturating at the largest finite one.
 fn ceil_f16(x: f64) -> f16 {
     let near = f16::from_f64(x.min(f16::MAX.to_f64()));
-    if near.to_f64() < x && near < f16::MAX { f16::from_bits(near.to_bits() + 1) } else { near }
+    if near.to_f64() < x && near < f16::MAX {
+        f16::from_bits(near.to_bits() + 1)
+    } else {
+        near
+    }
 }
 
 /// Largest f16 not above `x`, saturating at the smallest finite one.
@@ -130,7 +148,9 @@ fn floor_f16(x: f64) -> f16 {
 
 /// See [`Kernels::decode`].
 pub(super) fn decode(rows: Rows<'_>, out: &mut [f32]) {
-    let Rows { format, head_dim, .. } = rows;
+    let Rows {
+        format, head_dim, ..
+    } = rows;
     if format.bits == Bits::F16 {
         for (v, bytes) in out.iter_mut().zip(rows.payload.chunks_exact(2)) {
             *v = f16::from_le_bytes([bytes[0], bytes[1]]).to_f32();
@@ -140,10 +160,21 @@ pub(super) fn decode(rows: Rows<'_>, out: &mut [f32]) {
     let group = format.group(head_dim);
     let bytes = group * format.bits.count() / 8;
     let mut codes = vec![0u8; group];
-    for (g, values) in out[..rows.len * head_dim].chunks_exact_mut(group).enumerate() {
-        pack::unpack(format.bits, &rows.payload[g * bytes..(g + 1) * bytes], &mut codes);
+    for (g, values) in out[..rows.len * head_dim]
+        .chunks_exact_mut(group)
+        .enumerate()
+    {
+        pack::unpack(
+            format.bits,
+            &rows.payload[g * bytes..(g + 1) * bytes],
+            &mut codes,
+        );
         let scale = rows.scales[g];
-        let zero = if format.symmetric { f16::ZERO } else { rows.zeros[g] };
+        let zero = if format.symmetric {
+            f16::ZERO
+        } else {
+            rows.zeros[g]
+        };
         let (step, origin) = (scale.to_f32(), origin(format, scale, zero));
         for (v, &code) in values.iter_mut().zip(&codes) {
             *v = origin + step * f32::from(code);
