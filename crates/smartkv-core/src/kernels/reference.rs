@@ -55,10 +55,13 @@ pub(super) fn softmax_part(x: &mut [f32]) -> (f32, f32) {
 
 /// See [`Kernels::encode`].
 pub(super) fn encode(format: Format, head_dim: usize, x: &[f32], out: RowsMut<'_>) {
-    let RowsMut { payload, scales, zeros } = out;
+    let RowsMut {
+        payload,
+        scales,
+        zeros,
+    } = out;
     if format.bits == Bits::F16 {
-        out.payload
-            .extend(x.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()));
+        payload.extend(x.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()));
         return;
     }
     let group = format.group(head_dim);
