@@ -1,0 +1,121 @@
+//! What can go wrong in a measurement.
+
+use std::fmt;
+
+/// Result of this crate.
+pub type Result<T> = std::result::Result<T, EvalError>;
+
+/// The errors of a measurement. Each names the thing, the value and what was expected.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EvalError {
+    /// A text without room for a single window.
+    #[error("the text has {available} tokens: one window needs {needed}")]
+    TextTooShort {
+        /// Tokens of one window: prefilled, scored, and the last target.
+        needed: usize,
+        /// Tokens of the text.
+        available: usize,
+    },
+    /// A window or prompt beyond the model's context.
+    #[error("{what} needs {needed} tokens: the model's context holds {limit}")]
+    ContextTooLong {
+        /// The window or prompt.
+        what: String,
+        /// Tokens it would reach.
+        needed: usize,
+        /// The model's context length in tokens.
+        limit: usize,
+    },
+    /// A needle prompt without room for a sentence of haystack.
+    #[error("a needle prompt of {length} tokens is too short: the least is {needed}")]
+    NeedleTooShort {
+        /// Length asked for, in tokens.
+        length: usize,
+        /// Tokens of the prompt with one sentence of haystack and the answer.
+        needed: usize,
+    },
+    /// A protocol that does not exist, or that a real cache cannot follow.
+    #[error("protocol `{given}`: {reason}")]
+    Protocol {
+        /// The protocol as written.
+        given: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A parameter outside its domain.
+    #[error("{name} = {value}: expected {expected}")]
+    Parameter {
+        /// Name of the parameter.
+        name: &'static str,
+        /// The value given.
+        value: String,
+        /// What is accepted.
+        expected: String,
+    },
+    /// A token id beyond the model's vocabulary: text and model do not belong together.
+    #[error("token {position} of the text has id {id}: the model's vocabulary has {vocab}")]
+    Token {
+        /// Place in the token stream.
+        position: usize,
+        /// The id.
+        id: u32,
+        /// Entries of the vocabulary.
+        vocab: usize,
+    },
+    /// A model whose scores are NaN or infinite.
+    #[error("{side}: the logits after token {position} of window {window} are not finite")]
+    NotFinite {
+        /// `reference` or `candidate`.
+        side: &'static str,
+        /// Index of the window.
+        window: usize,
+        /// Place in the token stream.
+        position: usize,
+    },
+    /// Numbers that have no such statistic.
+    #[error("{0}")]
+    Statistics(String),
+    /// A chat template that loses or repeats what it is given.
+    #[error("the chat template renders the user's text {0} times: expected once")]
+    Template(usize),
+    /// The model refused.
+    #[error(transparent)]
+    Host(#[from] smartkv_host::Error),
+}
+
+impl EvalError {
+    /// Advice to print after the message, one line each.
+    #[must_use]
+    pub fn hints(&self) -> Vec<String> {
+        match self {
+            Self::TextTooShort { .. } => {
+                vec!["take a longer text, or fewer prefilled or scored tokens".into()]
+            }
+            Self::ContextTooLong { .. } => {
+                vec!["take fewer tokens, or a model with a longer context".into()]
+            }
+            Self::NeedleTooShort { .. } => {
+                vec!["raise the lengths, or lower the number of new tokens".into()]
+            }
+            Self::Protocol { given, .. } if given == "simulated" => vec![
+                "`decode` with a prefill of 0 gives every token its turn through the cache: \
+                 nothing is exact but what the strategy itself keeps exact"
+                    .into(),
+            ],
+            Self::Protocol { .. } => vec!["known protocols: decode, chunked:N, simulated".into()],
+            Self::Token { .. } => vec!["tokenize the text with this model's tokenizer".into()],
+            Self::Template(_) => vec!["use raw prompts with this model".into()],
+            Self::Host(error) => error.hints(),
+            _ => Vec::new(),
+        }
+    }
+
+    pub(crate) fn parameter(
+        name: &'static str,
+        value: impl fmt::Display,
+        expected: impl Into<String>,
+    ) -> Self {
+        Self::Parameter { name, value: value.to_string(), expected: expected.into() }
+    }
+}

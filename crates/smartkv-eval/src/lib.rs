@@ -1,0 +1,63 @@
+//! Measurements of a KV cache: perplexity, fidelity to a reference cache, needles in a haystack,
+//! and the statistics they are reported with.
+//!
+//! A driver knows a cache only as a [`Subject`]: the hook the model calls, and a look at it after
+//! each step. [`lockstep()`] runs a reference and a candidate over the same tokens; [`needles`]
+//! asks for facts in a compressed context. Results repeat to the bit and serialise; times are
+//! returned apart from them.
+//!
+//! ```no_run
+//! use smartkv_eval::{LockstepOptions, NoProgress, Unwatched, lockstep};
+//! use smartkv_host::{LoadOptions, Model, PlainCache};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let model = Model::load("model.gguf", LoadOptions::default())?;
+//! let text = model.tokenizer().encode(&std::fs::read_to_string("text.txt")?, true)?;
+//! let mut exact = PlainCache::new(model.cache_shape(1)?);
+//! let mut other = PlainCache::new(model.cache_shape(1)?);
+//! let (result, timing) = lockstep(
+//!     &model,
+//!     &text,
+//!     &LockstepOptions::default(),
+//!     &mut Unwatched(&mut exact),
+//!     Some(&mut Unwatched(&mut other)),
+//!     &NoProgress,
+//! )?;
+//! println!("perplexity {}", result.reference.perplexity);
+//! println!("{:?}", timing.reference.speed());
+//! # Ok(())
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod error;
+pub mod fidelity;
+pub mod lockstep;
+pub mod needle;
+pub mod perplexity;
+pub mod progress;
+pub mod protocol;
+mod random;
+pub mod speed;
+pub mod stats;
+mod stepper;
+pub mod subject;
+pub mod windows;
+
+pub use error::{EvalError, Result};
+pub use fidelity::{Fidelity, TokenFidelity, TokenRecord, WindowFidelity};
+pub use lockstep::{LockstepOptions, LockstepResult, LockstepTiming, WindowRecord, lockstep};
+pub use needle::{
+    Haystack, NeedleCell, NeedleOptions, NeedlePrompt, NeedleResult, NeedleSample, PromptStyle,
+    needles,
+};
+pub use perplexity::Perplexity;
+pub use progress::{NoProgress, Progress};
+pub use protocol::Protocol;
+pub use speed::{PhaseTime, Rate, Speed, Timing};
+pub use stats::Bootstrap;
+pub use subject::{
+    Measured, MemorySample, MemorySummary, Phase, StepInfo, Subject, Unwatched, Watched,
+};
+pub use windows::{Cut, Windows};

@@ -1,0 +1,257 @@
+//! Reference and candidate over the same windows, token by token, side by side.
+
+use crate::error::{EvalError, Result};
+use crate::fidelity::{Fidelity, Scores, TokenFidelity, TokenRecord, WindowFidelity, reference_nll};
+use crate::perplexity::Perplexity;
+use crate::progress::Progress;
+use crate::protocol::Protocol;
+use crate::speed::{PhaseTime, Timing};
+use crate::stats::Bootstrap;
+use crate::stepper::{Stepper, check_context, check_subject};
+use crate::subject::{Phase, Subject};
+use crate::windows::{Cut, Windows};
+use serde::{Deserialize, Serialize};
+use smartkv_host::{LogitsFor, Model};
+
+/// What to measure.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LockstepOptions {
+    /// How tokens pass through the caches.
+    pub protocol: Protocol,
+    /// The windows of the text.
+    pub windows: Windows,
+    /// Tokens put in front of every window, not scored: a BOS for models that need one.
+    pub prefix: Vec<u32>,
+    /// Tokens per forward while prefilling.
+    pub prefill_chunk: usize,
+    /// Keep a record of every scored token.
+    pub keep_tokens: bool,
+    /// How intervals are made.
+    pub bootstrap: Bootstrap,
+}
+
+impl Default for LockstepOptions {
+    fn default() -> Self {
+        Self {
+            protocol: Protocol::Decode,
+            windows: Windows::default(),
+            prefix: Vec::new(),
+            prefill_chunk: 256,
+            keep_tokens: true,
+            bootstrap: Bootstrap::default(),
+        }
+    }
+}
+
+/// One window of the text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WindowRecord {
+    /// Index among the windows.
+    pub window: usize,
+    /// First token of the window in the text's token stream.
+    pub start: usize,
+    /// Mean NLL under the reference.
+    pub reference_mean_nll_nats: f64,
+    /// The candidate on the same tokens; absent without one.
+    pub candidate: Option<WindowFidelity>,
+    /// Every scored token; empty unless kept.
+    pub tokens: Vec<TokenRecord>,
+}
+
+/// What was measured. Equal inputs give equal results, to the bit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LockstepResult {
+    /// What was asked for.
+    pub options: LockstepOptions,
+    /// Windows measured: fewer than asked for when the text is short.
+    pub windows_measured: usize,
+    /// Tokens of the text.
+    pub text_tokens: usize,
+    /// Perplexity under the reference.
+    pub reference: Perplexity,
+    /// The candidate against the reference; absent without one.
+    pub candidate: Option<Fidelity>,
+    /// Window by window.
+    pub windows: Vec<WindowRecord>,
+}
+
+/// Times of a lockstep run. The caches take turns, so neither keeps the processor's caches warm.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct LockstepTiming {
+    /// The reference cache.
+    pub reference: Timing,
+    /// The candidate cache; absent without one.
+    pub candidate: Option<Timing>,
+}
+
+/// Runs `reference`, and `candidate` where there is one, over the windows of `text`.
+///
+/// In each window both caches are reset and prefilled with the same tokens. Then the same tokens
+/// are teacher-forced through both, and both predictions of each next token are scored: NLL, KL
+/// divergence, agreement. Logits live for one step.
+///
+/// The first scored prediction is made by a forward *after* the prefill, so that all of them read
+/// the compressed cache; the logits of the prefill are never computed.
+///
+/// # Errors
+/// A protocol that cannot be run, a text too short for one window, a window beyond the model's
+/// context, token ids beyond its vocabulary, caches for more than one sequence, logits that are
+/// not finite, and whatever model and caches refuse.
+pub fn lockstep(
+    model: &Model,
+    text: &[u32],
+    options: &LockstepOptions,
+    reference: &mut dyn Subject,
+    candidate: Option<&mut dyn Subject>,
+    progress: &dyn Progress,
+) -> Result<(LockstepResult, LockstepTiming)> {
+    let tokens_per_forward = options.protocol.tokens_per_forward()?;
+    options.bootstrap.check()?;
+    if options.prefill_chunk == 0 {
+        return Err(EvalError::parameter("prefill_chunk", 0, "at least 1"));
+    }
+    let cut = options.windows.cut(text.len())?;
+    let mut sides = vec![Side::new("reference", reference)?];
+    if let Some(candidate) = candidate {
+        sides.push(Side::new("candidate", candidate)?);
+    }
+    // The last target of a window is predicted, never run.
+    let cost = options.prefix.len() + cut.tokens_per_window - 1;
+    check_context(model, "a window", cost)?;
+    check_vocabulary(model, text, options)?;
+    progress.begin(cost * cut.starts.len() * sides.len());
+
+    let mut run = Run { model, text, options, tokens_per_forward, progress, sides };
+    let mut windows = Vec::with_capacity(cut.starts.len());
+    for (index, &start) in cut.starts.iter().enumerate() {
+        progress.message(&format!("window {} of {}", index + 1, cut.starts.len()));
+        windows.push(run.window(index, start)?);
+    }
+    let mut times = run.sides.into_iter().map(|side| side.timing);
+    let timing =
+        LockstepTiming { reference: times.next().unwrap_or_default(), candidate: times.next() };
+    let result = summarise(text.len(), options, &cut, windows, timing.candidate.is_some())?;
+    Ok((result, timing))
+}
+
+/// One of the caches and its times.
+struct Side<'a> {
+    name: &'static str,
+    subject: &'a mut dyn Subject,
+    timing: Timing,
+}
+
+impl<'a> Side<'a> {
+    fn new(name: &'static str, subject: &'a mut dyn Subject) -> Result<Self> {
+        check_subject(subject)?;
+        Ok(Self { name, subject, timing: Timing::default() })
+    }
+}
+
+struct Run<'a> {
+    model: &'a Model,
+    text: &'a [u32],
+    options: &'a LockstepOptions,
+    tokens_per_forward: usize,
+    progress: &'a dyn Progress,
+    sides: Vec<Side<'a>>,
+}
+
+impl Run<'_> {
+    fn window(&mut self, index: usize, start: usize) -> Result<Vec<TokenRecord>> {
+        let Self { model, text, options, progress, .. } = *self;
+        let stepper = Stepper { model, progress, unit: index };
+        let first = start + options.windows.prefill;
+        let prompt = [options.prefix.as_slice(), &text[start..first]].concat();
+        for side in &mut self.sides {
+            side.subject.hook().reset();
+            let mut time = PhaseTime::default();
+            stepper.prefill(side.subject, &prompt, options.prefill_chunk, &mut time)?;
+            side.timing.prefill.push(time);
+            side.timing.decode.push(PhaseTime::default());
+        }
+        let end = first + options.windows.score;
+        let mut records = Vec::with_capacity(options.windows.score);
+        for at in (first..end).step_by(self.tokens_per_forward) {
+            let tokens = at..(at + self.tokens_per_forward).min(end);
+            let mut outputs = Vec::with_capacity(self.sides.len());
+            for Side { subject, timing, .. } in &mut self.sides {
+                let mut none = PhaseTime::default();
+                let time = timing.decode.last_mut().unwrap_or(&mut none);
+                let (part, want) = (&text[tokens.clone()], LogitsFor::All);
+                outputs.push(stepper.step(*subject, part, Phase::Decode, want, time)?);
+            }
+            for (row, position) in tokens.enumerate() {
+                let rows: Vec<&[f32]> = outputs.iter().map(|logits| logits.row(0, row)).collect();
+                let record = record(&rows, position + 1, text[position + 1]);
+                records.push(record.map_err(|side| EvalError::NotFinite {
+                    side: self.sides[side].name,
+                    window: index,
+                    position,
+                })?);
+            }
+        }
+        Ok(records)
+    }
+}
+
+/// Scores the rows of the reference and, where there is one, the candidate; the error is the
+/// index of the row that is not finite.
+fn record(rows: &[&[f32]], position: usize, token: u32) -> std::result::Result<TokenRecord, usize> {
+    let scores: Vec<Scores> = rows
+        .iter()
+        .enumerate()
+        .map(|(side, row)| Scores::of(row, token).ok_or(side))
+        .collect::<std::result::Result<_, _>>()?;
+    let mut sides = rows.iter().copied().zip(&scores);
+    let reference = sides.next().ok_or(0_usize)?;
+    Ok(TokenRecord {
+        position,
+        token,
+        reference_nll_nats: reference.1.nll_nats,
+        reference_max_p: reference.1.max_p,
+        candidate: sides.next().map(|candidate| TokenFidelity::of(reference, candidate)),
+    })
+}
+
+fn check_vocabulary(model: &Model, text: &[u32], options: &LockstepOptions) -> Result<()> {
+    let vocab = model.description().vocab;
+    let beyond = |&(_, &id): &(usize, &u32)| usize::try_from(id).is_ok_and(|id| id >= vocab);
+    let found = text.iter().enumerate().find(beyond);
+    match found.or_else(|| options.prefix.iter().enumerate().find(beyond)) {
+        Some((position, &id)) => Err(EvalError::Token { position, id, vocab }),
+        None => Ok(()),
+    }
+}
+
+fn summarise(
+    text_tokens: usize,
+    options: &LockstepOptions,
+    cut: &Cut,
+    windows: Vec<Vec<TokenRecord>>,
+    compared: bool,
+) -> Result<LockstepResult> {
+    let means: Vec<f64> = windows.iter().filter_map(|window| reference_nll(window)).collect();
+    let reference = Perplexity::of(&means, options.windows.score)
+        .ok_or_else(|| EvalError::Statistics("perplexity of no windows".into()))?;
+    let candidate =
+        if compared { Some(Fidelity::of(&windows, &options.bootstrap)?) } else { None };
+    let records = windows.into_iter().zip(&cut.starts).zip(means).enumerate();
+    Ok(LockstepResult {
+        options: options.clone(),
+        windows_measured: cut.starts.len(),
+        text_tokens,
+        reference,
+        candidate,
+        windows: records
+            .map(|(window, ((tokens, &start), reference_mean_nll_nats))| WindowRecord {
+                window,
+                start,
+                reference_mean_nll_nats,
+                candidate: WindowFidelity::of(&tokens),
+                tokens: if options.keep_tokens { tokens } else { Vec::new() },
+            })
+            .collect(),
+    })
+}

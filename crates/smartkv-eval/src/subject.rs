@@ -1,0 +1,155 @@
+//! A cache under measurement, and what is looked at after each of its steps.
+
+use serde::{Deserialize, Serialize};
+use smartkv_core::{KvHook, MeasuredHook, Memory};
+
+/// Which part of a measurement a step belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// The prompt, or a chunk of it.
+    Prefill,
+    /// The question that follows a compressed context.
+    Question,
+    /// Teacher-forced or generated tokens.
+    Decode,
+}
+
+/// The step that has just been finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StepInfo {
+    /// Index of the window or prompt.
+    pub unit: usize,
+    /// Part of the measurement.
+    pub phase: Phase,
+    /// Index of the step within its phase.
+    pub step: usize,
+    /// Tokens in this step.
+    pub tokens: usize,
+}
+
+/// A cache under measurement: the hook for the model, and a look at it after each step.
+///
+/// Drivers know nothing else of a cache. The time spent in [`after_step`](Self::after_step) is
+/// not measured.
+pub trait Subject {
+    /// The cache, as the model sees it.
+    fn hook(&mut self) -> &mut dyn KvHook;
+
+    /// Called after every step.
+    fn after_step(&mut self, step: StepInfo) {
+        let _ = step;
+    }
+}
+
+/// A cache that nobody looks at.
+pub struct Unwatched<'a>(pub &'a mut dyn KvHook);
+
+impl Subject for Unwatched<'_> {
+    fn hook(&mut self) -> &mut dyn KvHook {
+        self.0
+    }
+}
+
+/// A cache and a closure that looks at it after every step.
+pub struct Watched<'a, H, F> {
+    hook: &'a mut H,
+    look: F,
+}
+
+impl<'a, H: KvHook, F: FnMut(&H, StepInfo)> Watched<'a, H, F> {
+    /// Calls `look` after every step of `hook`.
+    pub fn new(hook: &'a mut H, look: F) -> Self {
+        Self { hook, look }
+    }
+}
+
+impl<H: KvHook, F: FnMut(&H, StepInfo)> Subject for Watched<'_, H, F> {
+    fn hook(&mut self) -> &mut dyn KvHook {
+        self.hook
+    }
+
+    fn after_step(&mut self, step: StepInfo) {
+        (self.look)(self.hook, step);
+    }
+}
+
+/// A cache whose memory is recorded after every step.
+pub struct Measured<'a> {
+    hook: &'a mut dyn MeasuredHook,
+    samples: Vec<MemorySample>,
+}
+
+/// The memory of a cache after one step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemorySample {
+    /// Index of the window or prompt.
+    pub unit: usize,
+    /// Part of the measurement.
+    pub phase: Phase,
+    /// Index of the step within its phase.
+    pub step: usize,
+    /// What the cache held.
+    pub memory: Memory,
+}
+
+/// What a cache held over a measurement.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct MemorySummary {
+    /// Decode steps averaged over.
+    pub steps: usize,
+    /// Mean over decode steps of live bytes divided by those of an f16 cache of the same tokens.
+    pub mean_ratio: f64,
+    /// Largest such ratio of any decode step.
+    pub max_ratio: f64,
+    /// Mean live bytes over decode steps.
+    pub mean_live_bytes: f64,
+    /// Mean live bytes per token over decode steps.
+    pub mean_live_bytes_per_token: f64,
+    /// Most bytes held at any time, the prompt and the inside of steps included.
+    pub peak_bytes: u64,
+}
+
+impl<'a> Measured<'a> {
+    /// Records the memory of `hook`.
+    pub fn new(hook: &'a mut dyn MeasuredHook) -> Self {
+        Self { hook, samples: Vec::new() }
+    }
+
+    /// One sample per step so far.
+    #[must_use]
+    pub fn samples(&self) -> &[MemorySample] {
+        &self.samples
+    }
+
+    /// Averages over decode steps; `None` before the first.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "byte counts are far below 2^52")]
+    pub fn summary(&self) -> Option<MemorySummary> {
+        let decode = || self.samples.iter().filter(|sample| sample.phase == Phase::Decode);
+        let steps = decode().count();
+        let mean = |f: &dyn Fn(&Memory) -> f64| {
+            decode().map(|sample| f(&sample.memory)).sum::<f64>() / steps as f64
+        };
+        (steps > 0).then(|| MemorySummary {
+            steps,
+            mean_ratio: mean(&Memory::ratio),
+            max_ratio: decode().map(|sample| sample.memory.ratio()).fold(0.0, f64::max),
+            mean_live_bytes: mean(&|memory| memory.live_bytes as f64),
+            mean_live_bytes_per_token: mean(&|memory| {
+                memory.live_bytes as f64 / memory.tokens.max(1) as f64
+            }),
+            peak_bytes: self.samples.iter().map(|s| s.memory.peak_bytes).max().unwrap_or(0),
+        })
+    }
+}
+
+impl Subject for Measured<'_> {
+    fn hook(&mut self) -> &mut dyn KvHook {
+        self.hook
+    }
+
+    fn after_step(&mut self, StepInfo { unit, phase, step, .. }: StepInfo) {
+        self.samples.push(MemorySample { unit, phase, step, memory: self.hook.memory() });
+    }
+}

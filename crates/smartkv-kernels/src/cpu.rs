@@ -1,0 +1,311 @@
+//! Vector kernels of the processor, written once over [`Simd`] and compiled for each
+//! instruction set.
+//!
+//! A group's scale and zero point make one small map from code to value, before the group's
+//! codes are looked at: a table that one permutation reads where the codes are short enough, a
+//! multiplication and an addition otherwise. Either is paid once for all queries that share the
+//! unpacked value.
+
+mod avx2;
+mod avx512;
+mod encode;
+mod mix;
+mod packed;
+mod scores;
+mod simd;
+mod softmax;
+mod tile;
+
+use avx2::Avx2;
+use avx512::Avx512;
+use mix::Mix;
+use packed::{Decode, Grids, Packed, Place};
+use scores::Scores;
+use simd::Simd;
+use smartkv_core::{Bits, Format, Kernels, Reference, Rows, RowsMut};
+use softmax::SoftmaxPart;
+use std::sync::LazyLock;
+
+/// Queries that share an unpacked value in registers.
+const FEW: usize = 4;
+/// Queries from which unpacking a tile of keys for all of them pays.
+const MANY_SCORES: usize = 12;
+/// The same for values, which cost little to unpack again.
+const MANY_MIX: usize = 32;
+
+/// What this processor runs, fastest first.
+pub(crate) fn detected() -> impl Iterator<Item = &'static dyn Kernels> {
+    static AVX512: LazyLock<Option<Cpu<Avx512>>> = LazyLock::new(|| Simd::detect().map(Cpu));
+    static AVX2: LazyLock<Option<Cpu<Avx2>>> = LazyLock::new(|| Simd::detect().map(Cpu));
+    let avx512 = AVX512.as_ref().map(|kernels| kernels as &dyn Kernels);
+    let avx2 = AVX2.as_ref().map(|kernels| kernels as &dyn Kernels);
+    avx512.into_iter().chain(avx2)
+}
+
+/// Kernels on one instruction set.
+#[derive(Debug)]
+struct Cpu<S>(S);
+
+/// Calls a function that is generic in a set and a number of bits, for a format.
+///
+/// A shape whose groups end within a vector takes the narrower set.
+macro_rules! dispatch {
+    ($simd:expr, $format:expr, $head_dim:expr, $function:ident($($argument:expr),*)) => {
+        if packed::fits::<S>($format, $head_dim) {
+            dispatch!(@bits $simd, $format, $function($($argument),*))
+        } else {
+            dispatch!(@bits $simd.narrow(), $format, $function($($argument),*))
+        }
+    };
+    (@bits $simd:expr, $format:expr, $function:ident($($argument:expr),*)) => {
+        match $format.bits {
+            Bits::B2 => $function::<_, 2>($simd, $($argument),*),
+            Bits::B3 => $function::<_, 3>($simd, $($argument),*),
+            Bits::B4 => $function::<_, 4>($simd, $($argument),*),
+            Bits::B8 => $function::<_, 8>($simd, $($argument),*),
+            Bits::F16 => $function::<_, 16>($simd, $($argument),*),
+        }
+    };
+}
+
+impl<S: Simd> Kernels for Cpu<S> {
+    fn name(&self) -> &'static str {
+        S::NAME
+    }
+
+    fn scores(&self, keys: Rows<'_>, q: &[f32], out: &mut [f32], stride: usize) {
+        if !packed::takes(keys.format, keys.head_dim) {
+            return Reference.scores(keys, q, out, stride);
+        }
+        let n = queries(q, keys.head_dim);
+        if n == 0 || keys.len == 0 {
+            return;
+        }
+        assert!(
+            n == 1 || stride >= keys.len,
+            "stride {stride} for {} scores",
+            keys.len
+        );
+        assert!(
+            out.len() >= (n - 1) * stride + keys.len,
+            "scores: too short"
+        );
+        dispatch!(
+            self.0,
+            keys.format,
+            keys.head_dim,
+            scores(keys, q, out, stride)
+        );
+    }
+
+    fn mix(&self, values: Rows<'_>, p: &[f32], stride: usize, acc: &mut [f32]) {
+        if !packed::takes(values.format, values.head_dim) {
+            return Reference.mix(values, p, stride, acc);
+        }
+        let n = queries(acc, values.head_dim);
+        if n == 0 || values.len == 0 {
+            return;
+        }
+        assert!(
+            p.len() >= (n - 1) * stride + values.len,
+            "weights: too short"
+        );
+        dispatch!(
+            self.0,
+            values.format,
+            values.head_dim,
+            mix(values, p, stride, acc)
+        );
+    }
+
+    fn softmax_part(&self, x: &mut [f32]) -> (f32, f32) {
+        self.0.vectorize(SoftmaxPart { x })
+    }
+
+    fn encode(&self, format: Format, head_dim: usize, x: &[f32], out: RowsMut<'_>) {
+        if !packed::takes(format, head_dim) {
+            return Reference.encode(format, head_dim, x, out);
+        }
+        self.0.encode(format, head_dim, x, out);
+    }
+
+    fn decode(&self, rows: Rows<'_>, out: &mut [f32]) {
+        if !packed::takes(rows.format, rows.head_dim) {
+            return Reference.decode(rows, out);
+        }
+        dispatch!(self.0, rows.format, rows.head_dim, decode(rows, out));
+    }
+}
+
+/// Number of rows of a `[n, head_dim]` slice.
+fn queries(rows: &[f32], head_dim: usize) -> usize {
+    assert!(
+        rows.len().is_multiple_of(head_dim),
+        "{} values in rows of {head_dim}",
+        rows.len()
+    );
+    rows.len() / head_dim
+}
+
+/// Starts and lengths of the parts of `n` queries: at most `most` each, and as even as can be.
+fn parts(n: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+    let count = n.div_ceil(most);
+    (0..count).map(move |part| {
+        let start = part * n / count;
+        (start, (part + 1) * n / count - start)
+    })
+}
+
+fn scores<S: Simd, const BITS: usize>(
+    simd: S,
+    keys: Rows<'_>,
+    q: &[f32],
+    out: &mut [f32],
+    stride: usize,
+) {
+    let (n, head_dim) = (q.len() / keys.head_dim, keys.head_dim);
+    let keys = &Packed::new::<S>(keys);
+    if n >= MANY_SCORES {
+        return tile::scores::<S, BITS>(simd, keys, q, out, stride);
+    }
+    for (i, count) in parts(n, FEW) {
+        let (q, out) = (
+            &q[i * head_dim..(i + count) * head_dim],
+            &mut out[i * stride..],
+        );
+        match (count, keys.pairs::<S>()) {
+            (1, false) => simd.vectorize(Scores::<BITS, 1, false> {
+                keys,
+                q,
+                out,
+                stride,
+            }),
+            (2, false) => simd.vectorize(Scores::<BITS, 2, false> {
+                keys,
+                q,
+                out,
+                stride,
+            }),
+            (3, false) => simd.vectorize(Scores::<BITS, 3, false> {
+                keys,
+                q,
+                out,
+                stride,
+            }),
+            (_, false) => simd.vectorize(Scores::<BITS, 4, false> {
+                keys,
+                q,
+                out,
+                stride,
+            }),
+            (1, true) => simd.vectorize(Scores::<BITS, 1, true> {
+                keys,
+                q,
+                out,
+                stride,
+            }),
+            (2, true) => simd.vectorize(Scores::<BITS, 2, true> {
+                keys,
+                q,
+                out,
+                stride,
+            }),
+            (3, true) => simd.vectorize(Scores::<BITS, 3, true> {
+                keys,
+                q,
+                out,
+                stride,
+            }),
+            (_, true) => simd.vectorize(Scores::<BITS, 4, true> {
+                keys,
+                q,
+                out,
+                stride,
+            }),
+        }
+    }
+}
+
+fn mix<S: Simd, const BITS: usize>(
+    simd: S,
+    values: Rows<'_>,
+    p: &[f32],
+    stride: usize,
+    acc: &mut [f32],
+) {
+    let (n, head_dim) = (acc.len() / values.head_dim, values.head_dim);
+    let values = &Packed::new::<S>(values);
+    if n >= MANY_MIX {
+        return tile::mix::<S, BITS>(simd, values, p, stride, acc);
+    }
+    for (i, count) in parts(n, FEW) {
+        let (p, acc) = (
+            &p[i * stride..],
+            &mut acc[i * head_dim..(i + count) * head_dim],
+        );
+        match (count, values.pairs::<S>()) {
+            (1, false) => simd.vectorize(Mix::<BITS, 1, false> {
+                values,
+                p,
+                stride,
+                acc,
+            }),
+            (2, false) => simd.vectorize(Mix::<BITS, 2, false> {
+                values,
+                p,
+                stride,
+                acc,
+            }),
+            (3, false) => simd.vectorize(Mix::<BITS, 3, false> {
+                values,
+                p,
+                stride,
+                acc,
+            }),
+            (_, false) => simd.vectorize(Mix::<BITS, 4, false> {
+                values,
+                p,
+                stride,
+                acc,
+            }),
+            (1, true) => simd.vectorize(Mix::<BITS, 1, true> {
+                values,
+                p,
+                stride,
+                acc,
+            }),
+            (2, true) => simd.vectorize(Mix::<BITS, 2, true> {
+                values,
+                p,
+                stride,
+                acc,
+            }),
+            (3, true) => simd.vectorize(Mix::<BITS, 3, true> {
+                values,
+                p,
+                stride,
+                acc,
+            }),
+            (_, true) => simd.vectorize(Mix::<BITS, 4, true> {
+                values,
+                p,
+                stride,
+                acc,
+            }),
+        }
+    }
+}
+
+fn decode<S: Simd, const BITS: usize>(simd: S, rows: Rows<'_>, out: &mut [f32]) {
+    let (count, place) = (rows.len, Place::plain::<S>(rows.head_dim));
+    let rows = &Packed::new::<S>(rows);
+    let grids = &mut Grids::new(rows.groups);
+    simd.vectorize(Decode::<BITS> {
+        rows,
+        start: 0,
+        count,
+        out,
+        place,
+        grids,
+    });
+}

@@ -1,0 +1,220 @@
+//! Eight lanes: AVX2 with FMA and F16C.
+
+use super::encode;
+use super::simd::{Grid, Kernel, Simd};
+use smartkv_core::{Format, RowsMut};
+use std::arch::x86_64::*;
+
+/// Proof that the processor has AVX2, FMA and F16C.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Avx2(());
+
+impl Simd for Avx2 {
+    type V = __m256;
+    type Narrow = Self;
+
+    const NAME: &'static str = "avx2";
+    const LANES: usize = 8;
+    const TILE_QUERIES: usize = 6;
+
+    fn detect() -> Option<Self> {
+        let found = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c");
+        found.then_some(Self(()))
+    }
+
+    fn narrow(self) -> Self {
+        self
+    }
+
+    fn vectorize<K: Kernel>(self, kernel: K) -> K::Out {
+        #[target_feature(enable = "avx2,fma,f16c")]
+        fn compiled<K: Kernel>(simd: Avx2, kernel: K) -> K::Out {
+            kernel.run(simd)
+        }
+        // SAFETY: the token proves that the processor has the instructions.
+        unsafe { compiled(self, kernel) }
+    }
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> __m256 {
+        // SAFETY: the token proves that the processor has the instructions.
+        unsafe { _mm256_set1_ps(x) }
+    }
+
+    #[inline(always)]
+    fn add(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: the token proves that the processor has the instructions.
+        unsafe { _mm256_add_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn sub(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: the token proves that the processor has the instructions.
+        unsafe { _mm256_sub_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn mul(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: the token proves that the processor has the instructions.
+        unsafe { _mm256_mul_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn fma(self, a: __m256, b: __m256, c: __m256) -> __m256 {
+        // SAFETY: the token proves that the processor has the instructions.
+        unsafe { _mm256_fmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    fn max(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: the token proves that the processor has the instructions.
+        unsafe { _mm256_max_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn round(self, a: __m256) -> __m256 {
+        // SAFETY: the token proves that the processor has the instructions.
+        unsafe { _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
+    }
+
+    #[inline(always)]
+    fn pow2(self, n: __m256) -> __m256 {
+        // SAFETY: the token proves that the processor has the instructions.
+        unsafe {
+            let biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+            _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased))
+        }
+    }
+
+    #[inline(always)]
+    fn zero_below(self, a: __m256, x: __m256, limit: __m256) -> __m256 {
+        // SAFETY: the token proves that the processor has the instructions.
+        unsafe { _mm256_andnot_ps(_mm256_cmp_ps::<_CMP_LT_OQ>(x, limit), a) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, at: *const f32) -> __m256 {
+        // SAFETY: the token proves the instructions; the caller promises the memory.
+        unsafe { _mm256_loadu_ps(at) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, at: *mut f32, v: __m256) {
+        // SAFETY: the token proves the instructions; the caller promises the memory.
+        unsafe { _mm256_storeu_ps(at, v) }
+    }
+
+    #[inline(always)]
+    fn grid<const BITS: usize>(self, scale: f32, zero: f32) -> Grid<__m256> {
+        let (scale, zero) = (self.splat(scale), self.splat(zero));
+        // SAFETY: the token proves that the processor has the instructions.
+        let codes = unsafe {
+            match BITS {
+                2 => _mm256_setr_ps(0.0, 1.0, 2.0, 3.0, 0.0, 1.0, 2.0, 3.0),
+                3 => _mm256_setr_ps(0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0),
+                _ => return Grid { scale, zero },
+            }
+        };
+        Grid {
+            scale: self.fma(codes, scale, zero),
+            zero,
+        }
+    }
+
+    #[inline(always)]
+    fn overread<const BITS: usize>() -> usize {
+        // Three bytes are read as a 32-bit word.
+        usize::from(BITS == 3)
+    }
+
+    #[inline(always)]
+    unsafe fn decode<const BITS: usize>(self, at: *const u8, grid: Grid<__m256>) -> __m256 {
+        // SAFETY: the token proves the instructions; the caller promises the memory.
+        unsafe {
+            match BITS {
+                // The permutation looks at the low three bits of its index, so a shift is all
+                // that isolates a code: the table repeats every four values for two bits.
+                2 => {
+                    let word = _mm256_set1_epi16(at.cast::<i16>().read_unaligned());
+                    let shift = _mm256_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14);
+                    _mm256_permutevar8x32_ps(grid.scale, _mm256_srlv_epi32(word, shift))
+                }
+                3 => {
+                    let word = _mm256_set1_epi32(at.cast::<i32>().read_unaligned());
+                    let shift = _mm256_setr_epi32(0, 3, 6, 9, 12, 15, 18, 21);
+                    _mm256_permutevar8x32_ps(grid.scale, _mm256_srlv_epi32(word, shift))
+                }
+                4 => {
+                    let word = _mm256_set1_epi32(at.cast::<i32>().read_unaligned());
+                    let shift = _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28);
+                    let codes =
+                        _mm256_and_si256(_mm256_srlv_epi32(word, shift), _mm256_set1_epi32(15));
+                    _mm256_fmadd_ps(_mm256_cvtepi32_ps(codes), grid.scale, grid.zero)
+                }
+                8 => {
+                    let codes = _mm256_cvtepu8_epi32(_mm_loadl_epi64(at.cast()));
+                    _mm256_fmadd_ps(_mm256_cvtepi32_ps(codes), grid.scale, grid.zero)
+                }
+                _ => _mm256_cvtph_ps(_mm_loadu_si128(at.cast())),
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn row_sums(self, at: *const f32) -> __m256 {
+        // SAFETY: the token proves the instructions; the caller promises the memory.
+        unsafe {
+            // `w[e]`: partial sums of row `e` in the low half, of row `4 + e` in the high half.
+            let mut w = [_mm256_setzero_ps(); 4];
+            for (e, sums) in w.iter_mut().enumerate() {
+                let a = _mm256_loadu_ps(at.add(8 * e));
+                let b = _mm256_loadu_ps(at.add(8 * (4 + e)));
+                *sums = _mm256_add_ps(
+                    _mm256_permute2f128_ps::<0x20>(a, b),
+                    _mm256_permute2f128_ps::<0x31>(a, b),
+                );
+            }
+            let pair = |a, b| _mm256_add_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+            let (a, b) = (pair(w[0], w[1]), pair(w[2], w[3]));
+            let (a, b) = (_mm256_castps_pd(a), _mm256_castps_pd(b));
+            _mm256_add_ps(
+                _mm256_castpd_ps(_mm256_unpacklo_pd(a, b)),
+                _mm256_castpd_ps(_mm256_unpackhi_pd(a, b)),
+            )
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn transpose8(self, from: *const f32, from_step: usize, to: *mut f32, to_step: usize) {
+        // SAFETY: the token proves the instructions; the caller promises the memory.
+        unsafe {
+            let mut a = [_mm256_setzero_ps(); 8];
+            for (r, row) in a.iter_mut().enumerate() {
+                *row = _mm256_loadu_ps(from.add(r * from_step));
+            }
+            let mut b = a;
+            for r in [0, 2, 4, 6] {
+                b[r] = _mm256_unpacklo_ps(a[r], a[r + 1]);
+                b[r + 1] = _mm256_unpackhi_ps(a[r], a[r + 1]);
+            }
+            for r in [0, 4] {
+                a[r] = _mm256_shuffle_ps::<0x44>(b[r], b[r + 2]);
+                a[r + 1] = _mm256_shuffle_ps::<0xEE>(b[r], b[r + 2]);
+                a[r + 2] = _mm256_shuffle_ps::<0x44>(b[r + 1], b[r + 3]);
+                a[r + 3] = _mm256_shuffle_ps::<0xEE>(b[r + 1], b[r + 3]);
+            }
+            for r in 0..4 {
+                let low = _mm256_permute2f128_ps::<0x20>(a[r], a[r + 4]);
+                let high = _mm256_permute2f128_ps::<0x31>(a[r], a[r + 4]);
+                _mm256_storeu_ps(to.add(r * to_step), low);
+                _mm256_storeu_ps(to.add((r + 4) * to_step), high);
+            }
+        }
+    }
+
+    fn encode(self, format: Format, head_dim: usize, x: &[f32], out: RowsMut<'_>) {
+        encode::encode(self, format, head_dim, x, out);
+    }
+}

@@ -1,0 +1,54 @@
+//! Attention kernels on packed data, chosen at run time.
+//!
+//! [`best`] gives the fastest implementation the processor supports, so that a plain build is
+//! fast everywhere; [`by_name`] and [`available`] let a user choose. Every implementation
+//! computes what [`Reference`] computes, which [`conformance`](mod@conformance) checks:
+//! encoding bit for bit, everything else to f32 rounding.
+//!
+//! On x86-64 there are `avx512` and `avx2`, written once over a small vector trait. A packed
+//! key or value is unpacked in registers and shared by up to four queries, which is what
+//! decoding with grouped queries needs; when a call has many queries, as a prompt does, rows are
+//! unpacked once into a tile that all queries then read. Other processors use [`Reference`].
+#![deny(unsafe_op_in_unsafe_fn)]
+#![warn(missing_docs, clippy::undocumented_unsafe_blocks)]
+
+pub mod conformance;
+#[cfg(target_arch = "x86_64")]
+mod cpu;
+
+pub use conformance::conformance;
+use smartkv_core::{Kernels, Reference};
+
+/// The fastest kernels that this processor runs.
+#[must_use]
+pub fn best() -> &'static dyn Kernels {
+    supported()[0]
+}
+
+/// The kernels called `name`, if this processor runs them.
+///
+/// ```
+/// assert_eq!(smartkv_kernels::by_name("scalar").unwrap().name(), "scalar");
+/// assert!(smartkv_kernels::by_name("abacus").is_none());
+/// ```
+#[must_use]
+pub fn by_name(name: &str) -> Option<&'static dyn Kernels> {
+    supported()
+        .into_iter()
+        .find(|kernels| kernels.name() == name)
+}
+
+/// Names of the kernels that this processor runs, fastest first.
+#[must_use]
+pub fn available() -> Vec<&'static str> {
+    supported().iter().map(|kernels| kernels.name()).collect()
+}
+
+/// Everything this processor runs, fastest first; never empty.
+fn supported() -> Vec<&'static dyn Kernels> {
+    let mut all: Vec<&'static dyn Kernels> = Vec::new();
+    #[cfg(target_arch = "x86_64")]
+    all.extend(cpu::detected());
+    all.push(&Reference);
+    all
+}

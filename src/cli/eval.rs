@@ -1,0 +1,235 @@
+//! `smartkv eval`: bytes, perplexity, divergence, needles and speed of one strategy.
+
+mod table;
+
+use super::output;
+use super::session::{DEFAULT_MODEL, Loaded, ModelArgs, StrategyArgs};
+use crate::assets::{self, Policy, resolve_text, sha256_file};
+use crate::config::{StrategySpec, read_yaml};
+use crate::experiment::{
+    CacheRecord, Environment, EvalFile, EvalRecord, EvalSettings, Evaluation, evaluate,
+};
+use crate::progress;
+use anyhow::Context as _;
+use indicatif::ProgressBar;
+use serde_json::Value;
+use smartkv_core::{Memory, Prefill};
+use smartkv_eval::{NeedleOptions, Progress, Protocol, Windows};
+use std::cell::RefCell;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+/// Measure one strategy against the f16 cache, on the same model, text and tokens.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  smartkv eval --strategy smartkv --budget 0.5
+  smartkv eval --strategy uniform --set key_bits=8 --set value_bits=4
+  smartkv eval --strategy configs/strategies/k8v4.yaml --text notes.txt --windows 16
+  smartkv eval --strategy smartkv --budget 0.25 --quick --json > result.json
+
+Protocol: each window starts from an empty cache, prefills a prompt, and then teacher-forces the
+next tokens through the compressed cache, one at a time with `decode`, N at a time with `chunked:N`
+(faster; optimistic when N exceeds the strategy's full-precision window). Only those are scored.
+The f16 cache runs beside it. Options may also stand in a file (--config), in the same words.")]
+pub(super) struct EvalArgs {
+    #[command(flatten)]
+    strategy: StrategyArgs,
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Read options from a YAML file; flags and environment win over it.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Text to measure on: `essays` or a file [default: essays].
+    #[arg(long, value_name = "TEXT", env = "SMARTKV_TEXT")]
+    text: Option<String>,
+    /// `decode` or `chunked:N` [default: decode].
+    #[arg(long, value_name = "PROTOCOL", env = "SMARTKV_PROTOCOL")]
+    protocol: Option<Protocol>,
+    /// Compress prompts at their end (exact), or chunk by chunk (quantized) [default: exact].
+    #[arg(long, value_name = "WHEN", value_parser = parse_prefill)]
+    prefill: Option<Prefill>,
+    /// Windows of the text [default: 6].
+    #[arg(long, value_name = "N")]
+    windows: Option<usize>,
+    /// Tokens prefilled in each window, not scored [default: 512].
+    #[arg(long, value_name = "N")]
+    prefill_tokens: Option<usize>,
+    /// Tokens scored in each window [default: 256].
+    #[arg(long, value_name = "N")]
+    score_tokens: Option<usize>,
+    /// Prompt lengths of the needle grid in tokens [default: 512,1024].
+    #[arg(long, value_name = "N,N", value_delimiter = ',')]
+    needle_lengths: Option<Vec<usize>>,
+    /// Depths of the needle in percent [default: 10,50,90].
+    #[arg(long, value_name = "P,P", value_delimiter = ',')]
+    needle_depths: Option<Vec<u32>>,
+    /// Leave the needle grid out.
+    #[arg(long, conflicts_with_all = ["needle_lengths", "needle_depths"])]
+    no_needle: bool,
+    /// Seed of everything random [default: 0].
+    #[arg(long, value_name = "N", env = "SMARTKV_SEED")]
+    seed: Option<u64>,
+    /// A first look: 2 short windows and 2 needles of 512 tokens.
+    #[arg(long)]
+    quick: bool,
+    /// Also write the record to this file, whole or not at all.
+    #[arg(short, long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+fn parse_prefill(text: &str) -> Result<Prefill, String> {
+    match text {
+        "exact" => Ok(Prefill::Exact),
+        "quantized" => Ok(Prefill::Quantized),
+        _ => Err("expected exact or quantized".to_string()),
+    }
+}
+
+pub(super) fn run(args: EvalArgs, policy: &Policy, as_json: bool) -> anyhow::Result<()> {
+    let file = match &args.config {
+        Some(path) => read_yaml(path)?,
+        None => EvalFile::default(),
+    };
+    let settings = settings(&args, &file)?;
+    if let Some(path) = &args.out {
+        check_folder(path)?;
+    }
+    let pick = |flag: Option<String>, file: &Option<String>, default: &str| {
+        flag.or_else(|| file.clone()).unwrap_or_else(|| default.to_string())
+    };
+    let name = pick(args.model.model, &file.model, DEFAULT_MODEL);
+    let weights = pick(args.model.weights, &file.weights, "auto");
+    let loaded = Loaded::load(&name, &weights, policy)?;
+    let text = pick(args.text, &file.text, "essays");
+    let text = resolve_text(&text, policy, &assets::Progress::Stderr)?;
+
+    let model_sha256 = loaded.path.is_file().then(|| sha256_file(&loaded.path)).transpose()?;
+    let environment = Environment {
+        smartkv: env!("CARGO_PKG_VERSION"),
+        kernels: smartkv_kernels::best().name(),
+        weights: loaded.weights.to_string(),
+        model_sha256,
+        threads: rayon::current_num_threads(),
+    };
+    let bar = Bar::default();
+    let run = Evaluation {
+        model: &loaded.model,
+        model_name: &loaded.name,
+        text: &text,
+        settings: &settings,
+        environment,
+    };
+    let record = evaluate(run, &bar)?;
+    bar.finish();
+    if let Some(path) = &args.out {
+        write_whole(path, &record)?;
+    }
+    if as_json { output::json(&record) } else { output::text(&table::render(&record)) }
+}
+
+fn settings(args: &EvalArgs, file: &EvalFile) -> anyhow::Result<EvalSettings> {
+    let sets = &args.strategy.sets;
+    let strategy = match &args.strategy.strategy {
+        Some(name) => StrategySpec::resolve(name, sets)?,
+        None => file.strategy(sets)?,
+    };
+    let budget = match args.strategy.budget.as_deref() {
+        Some(text) => Some(text.parse()?),
+        None => file.budget,
+    };
+    let (count, score) = if args.quick { (2, 64) } else { (6, 256) };
+    let windows = Windows {
+        count: args.windows.or(file.windows.count).unwrap_or(count),
+        prefill: args.prefill_tokens.or(file.windows.prefill).unwrap_or(512),
+        score: args.score_tokens.or(file.windows.score).unwrap_or(score),
+    };
+    let quick = |full: &[usize], short: &[usize]| if args.quick { short } else { full }.to_vec();
+    let depths = || if args.quick { vec![25, 75] } else { vec![10, 50, 90] };
+    let wanted = args.needle_lengths.is_some() || args.needle_depths.is_some();
+    let needle = (!args.no_needle && (wanted || file.needle.enabled != Some(false))).then(|| {
+        let lengths = args.needle_lengths.clone().or_else(|| file.needle.lengths.clone());
+        let chosen = args.needle_depths.clone().or_else(|| file.needle.depths.clone());
+        NeedleOptions {
+            lengths_tokens: lengths.unwrap_or_else(|| quick(&[512, 1024], &[512])),
+            depths_percent: chosen.unwrap_or_else(depths),
+            max_new_tokens: 16,
+            ..NeedleOptions::default()
+        }
+    });
+    Ok(EvalSettings {
+        strategy,
+        budget,
+        prefill: args.prefill.or(file.prefill).unwrap_or_default(),
+        protocol: args.protocol.or(file.protocol).unwrap_or_default(),
+        windows,
+        prefill_chunk: 256,
+        needle,
+        seed: args.seed.or(file.seed).unwrap_or(0),
+    })
+}
+
+/// What a cache holds, as in every record.
+pub(super) fn cache_json(memory: &Memory) -> Value {
+    serde_json::to_value(CacheRecord::new(memory, None)).unwrap_or_default()
+}
+
+/// Refuses a file that could not be written, before minutes are spent on its contents.
+fn check_folder(path: &std::path::Path) -> anyhow::Result<()> {
+    let folder = folder(path);
+    anyhow::ensure!(
+        folder.is_dir(),
+        "--out {}: the folder {} does not exist",
+        path.display(),
+        folder.display()
+    );
+    Ok(())
+}
+
+fn folder(path: &std::path::Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// Writes beside the final name, syncs and renames: a reader never sees half a record.
+fn write_whole(path: &std::path::Path, record: &EvalRecord) -> anyhow::Result<()> {
+    let context = || format!("cannot write the record to {}", path.display());
+    let mut file = tempfile::NamedTempFile::new_in(folder(path)).with_context(context)?;
+    serde_json::to_writer_pretty(&mut file, record).with_context(context)?;
+    file.write_all(b"\n").with_context(context)?;
+    file.as_file().sync_all().with_context(context)?;
+    file.persist(path).map_err(|e| e.error).with_context(context)?;
+    Ok(())
+}
+
+/// Shows the progress of a measurement.
+#[derive(Default)]
+struct Bar(RefCell<Option<ProgressBar>>);
+
+impl Bar {
+    fn finish(&self) {
+        if let Some(bar) = self.0.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Progress for Bar {
+    fn begin(&self, total: usize) {
+        self.finish();
+        self.0.replace(Some(progress::bar(total as u64, "")));
+    }
+
+    fn advance(&self, tokens: usize) {
+        if let Some(bar) = self.0.borrow().as_ref() {
+            bar.inc(tokens as u64);
+        }
+    }
+
+    fn message(&self, text: &str) {
+        if let Some(bar) = self.0.borrow().as_ref() {
+            bar.set_message(text.to_string());
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The record as a researcher reads it: the f16 cache beside the strategy.
+
+use crate::cli::output;
+use crate::experiment::{EvalRecord, NeedleRecord, SpeedRecord};
+use smartkv_eval::stats::Interval;
+use std::fmt::Write as _;
+
+/// The table, and below it what the numbers mean.
+pub(super) fn render(record: &EvalRecord) -> String {
+    let (cache, f16) = (&record.cache, &record.reference.cache);
+    let quality = &record.quality;
+    let row = |name: &str, f16: String, here: String| vec![name.to_string(), f16, here];
+    let number = |value: f64, digits: usize| format!("{value:.digits$}");
+
+    let mut rows = vec![
+        row(
+            "cache bytes per token",
+            number(f16.bytes_per_token, 0),
+            number(cache.bytes_per_token, 0),
+        ),
+        row("ratio to f16", number(f16.ratio, 4), number(cache.ratio, 4)),
+        row("  largest at any step", max(f16.max_ratio), max(cache.max_ratio)),
+        row("perplexity", number(quality.perplexity_f16, 3), number(quality.perplexity, 3)),
+        row(
+            "  ratio to f16",
+            "1".to_string(),
+            with_interval(quality.perplexity_ratio, quality.perplexity_ratio_interval, 4),
+        ),
+        row(
+            "KL from f16, mean (nats)",
+            "0".to_string(),
+            with_interval(quality.kl_mean, quality.kl_mean_interval, 4),
+        ),
+        row("  99th percentile", "0".to_string(), number(quality.kl_p99, 4)),
+        row(
+            "top-1 agreement",
+            "1".to_string(),
+            with_interval(quality.top1_agreement, quality.top1_agreement_interval, 4),
+        ),
+    ];
+    if let (Some(full), Some(here)) = (&record.reference.tasks.needle, &record.tasks.needle) {
+        rows.push(row("needles found", needle(full), needle(here)));
+    }
+    let speeds: [(&str, fn(&SpeedRecord) -> Option<f64>); 2] = [
+        ("prefill tokens/s", |s| s.prefill_tokens_per_s),
+        ("decode tokens/s", |s| s.decode_tokens_per_s),
+    ];
+    for (name, pick) in speeds {
+        let show = |speed| pick(speed).map_or_else(|| "-".to_string(), |v| number(v, 1));
+        rows.push(row(name, show(&record.reference.speed), show(&record.speed)));
+    }
+    let title = match record.budget {
+        Some(budget) => format!("{} @ {budget}", record.strategy),
+        None => record.strategy.clone(),
+    };
+    let mut text = output::table(&[record.model.as_str(), "f16", title.as_str()], rows);
+    text += &notes(record);
+    text
+}
+
+fn notes(record: &EvalRecord) -> String {
+    let (cache, protocol) = (&record.cache, &record.protocol);
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = writeln!(
+        text,
+        "Cache at {} tokens: {} = payload {} + metadata {} + window {} + policy {}; peak {} \
+         ({} prefill).",
+        cache.tokens,
+        output::bytes(cache.live_bytes),
+        output::bytes(cache.payload_bytes),
+        output::bytes(cache.metadata_bytes),
+        output::bytes(cache.window_bytes),
+        output::bytes(cache.policy_bytes),
+        output::bytes(cache.peak_bytes),
+        match protocol.prefill {
+            smartkv_core::Prefill::Exact => "exact",
+            smartkv_core::Prefill::Quantized => "quantized",
+        },
+    );
+    let _ = writeln!(
+        text,
+        "Protocol {}: {} windows of `{}`, {} tokens prefilled and {} scored in each ({} in all); \
+         [95% intervals: paired bootstrap over windows].",
+        protocol.name,
+        protocol.windows,
+        protocol.text,
+        protocol.prefill_tokens,
+        protocol.score_tokens,
+        record.quality.tokens,
+    );
+    if protocol.windows < protocol.windows_asked {
+        let _ = writeln!(
+            text,
+            "The text has room for {} of the {} windows asked for.",
+            protocol.windows, protocol.windows_asked
+        );
+    }
+    if let Some(needle) = &record.tasks.needle {
+        let _ = writeln!(
+            text,
+            "Needles: {} prompts, 7-digit numbers in `{}`, question after compression.",
+            needle.n, protocol.text
+        );
+    }
+    text
+}
+
+fn max(ratio: Option<f64>) -> String {
+    ratio.map_or_else(|| "-".to_string(), |ratio| format!("{ratio:.4}"))
+}
+
+fn with_interval(value: f64, interval: Option<Interval>, digits: usize) -> String {
+    match interval {
+        Some(Interval { low, high, .. }) => {
+            format!("{value:.digits$} [{low:.digits$}, {high:.digits$}]")
+        }
+        None => format!("{value:.digits$}"),
+    }
+}
+
+fn needle(record: &NeedleRecord) -> String {
+    let Interval { low, high, .. } = record.accuracy_interval;
+    format!("{}/{} [{low:.2}, {high:.2}]", record.correct, record.n)
+}

@@ -1,0 +1,56 @@
+//! Errors for people: one message, its causes, and what to do.
+
+use crate::assets::AssetError;
+use crate::config::ConfigError;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+/// Prints `error:` with its causes and `hint:` lines to standard error.
+pub(super) fn report(error: &anyhow::Error) -> ExitCode {
+    let mut text = String::from("error: ");
+    let mut last = String::new();
+    for (depth, cause) in error.chain().enumerate() {
+        let message = cause.to_string();
+        // Transparent wrappers and messages that quote their cause say it once.
+        if depth > 0 && !last.contains(&message) {
+            text.push_str("\n  because: ");
+            text.push_str(&message);
+        } else if depth == 0 {
+            text.push_str(&message);
+        }
+        last = message;
+    }
+    for hint in hints(error) {
+        text.push_str("\nhint: ");
+        text.push_str(&hint);
+    }
+    text.push('\n');
+    // Nothing is left to tell when standard error is closed.
+    let _ = std::io::stderr().write_all(text.as_bytes());
+    ExitCode::FAILURE
+}
+
+fn hints(error: &anyhow::Error) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        let hints = if let Some(e) = cause.downcast_ref::<smartkv_core::Error>() {
+            e.hints()
+        } else if let Some(e) = cause.downcast_ref::<ConfigError>() {
+            e.hints()
+        } else if let Some(e) = cause.downcast_ref::<smartkv_host::Error>() {
+            e.hints()
+        } else if let Some(e) = cause.downcast_ref::<AssetError>() {
+            e.hints()
+        } else if let Some(e) = cause.downcast_ref::<smartkv_eval::EvalError>() {
+            e.hints()
+        } else {
+            Vec::new()
+        };
+        for hint in hints {
+            if !all.contains(&hint) {
+                all.push(hint);
+            }
+        }
+    }
+    all
+}

@@ -1,0 +1,86 @@
+//! What every command that runs a model needs: threads, the model, a cache.
+
+use crate::assets::{Policy, Progress, resolve_model};
+use crate::config::{Assignment, StrategySpec};
+use crate::progress;
+use anyhow::Context as _;
+use smartkv_core::{Budget, Cache, CacheShape, Prefill};
+use smartkv_host::{LoadOptions, Model, WeightMode};
+use std::path::PathBuf;
+
+/// The model used unless told.
+pub(super) const DEFAULT_MODEL: &str = "smollm2-135m-instruct";
+
+/// Options of every command that runs a model.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct ModelArgs {
+    /// A name of `smartkv models`, a `.gguf` file, a folder with safetensors, or `owner/name` on
+    /// the Hugging Face hub [default: smollm2-135m-instruct].
+    #[arg(long, value_name = "MODEL", env = "SMARTKV_MODEL")]
+    pub(super) model: Option<String>,
+    /// How weights are held: auto, quantized, f32 or f16 [default: auto].
+    #[arg(long, value_name = "MODE", env = "SMARTKV_WEIGHTS")]
+    pub(super) weights: Option<String>,
+}
+
+/// Options of every command that builds a cache.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct StrategyArgs {
+    /// A strategy or shipped configuration (see `smartkv strategies`), or a YAML file
+    /// [default: smartkv].
+    #[arg(short, long, value_name = "STRATEGY", env = "SMARTKV_STRATEGY")]
+    pub(super) strategy: Option<String>,
+    /// Limit on the cache's live bytes, metadata included: a share of f16 such as 0.5, or 64MiB,
+    /// 512tok, 4bit.
+    #[arg(short, long, value_name = "BUDGET", env = "SMARTKV_BUDGET", allow_hyphen_values = true)]
+    pub(super) budget: Option<String>,
+    /// Change one field of the strategy, such as tracker.decay=0.95; may be repeated.
+    #[arg(long = "set", value_name = "FIELD=VALUE")]
+    pub(super) sets: Vec<Assignment>,
+}
+
+/// Sizes the one thread pool before anything uses it.
+pub(super) fn set_threads(threads: Option<usize>) -> anyhow::Result<()> {
+    let Some(threads) = threads else { return Ok(()) };
+    anyhow::ensure!(threads > 0, "--threads 0: expected at least 1");
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("thread pool")
+}
+
+/// A loaded model and where it came from.
+pub(super) struct Loaded {
+    pub(super) model: Model,
+    pub(super) name: String,
+    pub(super) path: PathBuf,
+    pub(super) weights: WeightMode,
+}
+
+impl Loaded {
+    pub(super) fn load(name: &str, weights: &str, policy: &Policy) -> anyhow::Result<Self> {
+        let weights: WeightMode = weights.parse()?;
+        let path = resolve_model(name, policy, &Progress::Stderr)?;
+        let spinner = progress::spinner(&format!("loading {name}"));
+        let model = Model::load(&path, LoadOptions { weights })?;
+        spinner.finish_and_clear();
+        Ok(Self { model, name: name.to_string(), path, weights })
+    }
+}
+
+/// Everything a cache is built from.
+#[derive(Debug, Clone)]
+pub(super) struct CacheSpec {
+    pub(super) strategy: StrategySpec,
+    pub(super) budget: Option<Budget>,
+    pub(super) prefill: Prefill,
+    pub(super) seed: u64,
+}
+
+impl CacheSpec {
+    pub(super) fn build(&self, shape: CacheShape) -> anyhow::Result<Cache> {
+        let builder = Cache::builder(shape, self.strategy.strategy.clone())
+            .budget(self.budget)
+            .prefill(self.prefill)
+            .seed(self.seed)
+            .kernels(smartkv_kernels::best());
+        Ok(builder.build()?)
+    }
+}

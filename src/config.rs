@@ -1,0 +1,11 @@
+//! From names, files and flags to checked values.
+
+mod error;
+mod set;
+mod strategy;
+mod yaml;
+
+pub use error::ConfigError;
+pub use set::Assignment;
+pub use strategy::{SHIPPED, StrategySpec};
+pub use yaml::{from_yaml, read_yaml};

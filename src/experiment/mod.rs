@@ -1,0 +1,12 @@
+//! Measuring one strategy on one model: settings in, one record out.
+
+mod evaluate;
+mod record;
+mod settings;
+
+pub use evaluate::{Evaluation, evaluate};
+pub use record::{
+    CacheRecord, Environment, EvalRecord, NeedleRecord, ProtocolRecord, QualityRecord,
+    ReferenceRecord, Samples, SpeedRecord, Tasks,
+};
+pub use settings::{EvalFile, EvalSettings, NeedleFile, WindowsFile};
