@@ -2,7 +2,7 @@
 
 use super::{AssetError, Result};
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -21,7 +21,8 @@ pub(crate) fn create_dir(dir: &Path) -> Result<()> {
 /// Gives a finished `partial` file its final name, once its content is on the disk.
 pub(crate) fn publish(partial: &Path, dest: &Path) -> Result<()> {
     let put = || -> io::Result<()> {
-        File::open(partial)?.sync_all()?;
+        // Open for writing: Windows syncs nothing else.
+        File::options().append(true).open(partial)?.sync_all()?;
         fs::rename(partial, dest)?;
         // The rename itself lasts only once the folder is written. Not every file system lets
         // a folder be synced, and the file is good either way.
@@ -38,14 +39,12 @@ pub(crate) fn write_atomic(dest: &Path, content: &[u8]) -> Result<()> {
     let dir = dest.parent().unwrap_or(Path::new("."));
     create_dir(dir)?;
     let need = Some(content.len() as u64);
-    let write = || -> io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(dir)?;
-        file.write_all(content)?;
-        file.as_file().sync_all()?;
-        file.persist(dest)?;
-        Ok(())
-    };
-    write().map_err(|error| AssetError::writing(dest, need, error))
+    // Not a file of the `tempfile` crate: those are closed to others, and a cache may be shared.
+    let partial = with_suffix(dest, &format!(".{}.tmp", std::process::id()));
+    fs::write(&partial, content)
+        .map_err(|error| AssetError::writing(dest, need, error))
+        .and_then(|()| publish(&partial, dest))
+        .inspect_err(|_| discard(&partial))
 }
 
 /// Removes a file that may not be there; a file that stays is no reason to stop.

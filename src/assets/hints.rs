@@ -52,7 +52,7 @@ impl AssetError {
                     .to_owned(),
             ],
             Self::DiskFull { path, .. } => vec![
-                format!("free some space on the disk of {}", path.display()),
+                format!("free some space on the disk of {}", folder(path).display()),
                 "SMARTKV_CACHE chooses another folder".to_owned(),
             ],
             Self::Io {
@@ -66,6 +66,15 @@ impl AssetError {
             _ => Vec::new(),
         };
         hints
+    }
+}
+
+/// The folder of a file that is being written.
+fn folder(path: &Path) -> &Path {
+    if path.is_dir() {
+        path
+    } else {
+        path.parent().unwrap_or(path)
     }
 }
 

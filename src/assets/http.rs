@@ -1,13 +1,13 @@
 //! Fetching a file over HTTP: resumable, verified, and found under its name only when whole.
 
 use super::client::{accept, authorised, client, pause, send};
-use super::disk::{self, create_dir, discard, publish, with_suffix};
+use super::disk::{create_dir, discard, publish, with_suffix};
 use super::{AssetError, FileRecord, Policy, Progress, Result, Task, Token, digest};
 use reqwest::StatusCode;
 use reqwest::blocking::{Client, Response};
 use reqwest::header::{self, HeaderMap};
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// Bytes read and written at once.
@@ -145,7 +145,6 @@ impl Download {
                 error,
             )
         };
-        self.remember_etag(headers)?;
         let mut options = File::options();
         options.create(true);
         let options = if from > 0 {
@@ -155,6 +154,9 @@ impl Download {
         };
         let mut file = options
             .open(&partial)
+            .map_err(|error| failed(error, have))?;
+        // Only now: with the old bytes still there, the new tag would vouch for them.
+        self.remember_etag(response.headers())
             .map_err(|error| failed(error, have))?;
         if let Some(total) = total {
             task.set_total(total);
@@ -186,14 +188,14 @@ impl Download {
     }
 
     /// Keeps what identifies this version of the file, for the run that may have to go on.
-    fn remember_etag(&self, headers: &HeaderMap) -> Result<()> {
+    fn remember_etag(&self, headers: &HeaderMap) -> io::Result<()> {
         let path = self.etag_file();
         let etag = headers
             .get(header::ETAG)
             .and_then(|etag| etag.to_str().ok());
         match etag {
             // A weak one does not promise the same bytes.
-            Some(etag) if !etag.starts_with("W/") => disk::write_atomic(&path, etag.as_bytes()),
+            Some(etag) if !etag.starts_with("W/") => fs::write(path, etag),
             _ => {
                 discard(&path);
                 Ok(())

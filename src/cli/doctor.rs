@@ -61,10 +61,6 @@ impl Check {
 }
 
 /// Runs the command. Fails when something blocks.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "every command takes its arguments so"
-)]
 pub(super) fn run(_args: DoctorArgs, policy: &Policy, as_json: bool) -> anyhow::Result<()> {
     let checks = checks(policy);
     let problems = checks
@@ -113,9 +109,9 @@ fn render(checks: &[Check]) -> anyhow::Result<String> {
             Status::Note => "note",
             Status::Problem => "problem",
         };
-        writeln!(text, "{word:<9}{name:<18}{found}")?;
+        writeln!(text, "{word:<9}{name:<15}{found}")?;
         if let Some(hint) = hint {
-            writeln!(text, "{:<27}hint: {hint}", "")?;
+            writeln!(text, "{:<24}hint: {hint}", "")?;
         }
     }
     Ok(text)

@@ -4,7 +4,8 @@ mod info;
 
 use super::output;
 use crate::assets::{
-    Catalogue, Entry, Policy, Progress, human_bytes, locate_entry, resolve_model, resolve_text,
+    Catalogue, Entry, Policy, Progress, Source, human_bytes, locate_entry, resolve_model,
+    resolve_text,
 };
 use clap::{Args, Subcommand};
 use info::{describe, entry_json, info, size_of};
@@ -71,26 +72,19 @@ fn list_json(policy: &Policy) -> Value {
 fn list_text(policy: &Policy) -> anyhow::Result<String> {
     let catalogue = Catalogue::embedded();
     let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header([
-        "name", "format", "size", "cached", "where", "licence", "sources",
-    ]);
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header(["name", "format", "size", "cached", "licence", "sources"]);
     for entry in catalogue.models.iter().chain(&catalogue.texts) {
         let located = locate_entry(entry, policy);
-        let cached = if located.is_some() { "yes" } else { "no" };
-        let place = located
-            .as_ref()
-            .map_or("-".to_owned(), |located| located.place.to_string());
         let size = entry
             .bytes()
             .or_else(|| Some(size_of(&located.as_ref()?.path)));
-        let sources: Vec<String> = entry.sources.iter().map(ToString::to_string).collect();
+        let sources: Vec<String> = entry.sources.iter().map(short).collect();
         table.add_row([
             entry.name.clone(),
             entry.format.to_string(),
             size.map_or("-".to_owned(), human_bytes),
-            cached.to_owned(),
-            place,
+            located.map_or("no".to_owned(), |located| located.place.to_string()),
             // The whole of it is in `info`.
             entry
                 .licence
@@ -108,6 +102,14 @@ fn list_text(policy: &Policy) -> anyhow::Result<String> {
          a path or a\nhub repository `owner/name`.\n",
     );
     Ok(text)
+}
+
+/// A source without its version, which is in `info`.
+fn short(source: &Source) -> String {
+    match source {
+        Source::Pip(pip) => format!("pip {}", pip.package),
+        Source::Hub(hub) => format!("hub {}", hub.repo),
+    }
 }
 
 fn pull(name: &str, policy: &Policy, as_json: bool) -> anyhow::Result<()> {

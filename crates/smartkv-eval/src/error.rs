@@ -116,6 +116,10 @@ impl EvalError {
         value: impl fmt::Display,
         expected: impl Into<String>,
     ) -> Self {
-        Self::Parameter { name, value: value.to_string(), expected: expected.into() }
+        Self::Parameter {
+            name,
+            value: value.to_string(),
+            expected: expected.into(),
+        }
     }
 }

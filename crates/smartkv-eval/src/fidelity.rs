@@ -33,9 +33,17 @@ impl Scores {
     pub fn of(logits: &[f32], gold: u32) -> Option<Self> {
         let target = f64::from(*logits.get(usize::try_from(gold).ok()?)?);
         let max = finite_max(logits)?;
-        let sum: f64 = logits.iter().map(|&logit| (f64::from(logit) - max).exp()).sum();
+        let sum: f64 = logits
+            .iter()
+            .map(|&logit| (f64::from(logit) - max).exp())
+            .sum();
         let log_sum = max + sum.ln();
-        Some(Self { nll_nats: log_sum - target, max_p: 1.0 / sum, top: top(logits), log_sum })
+        Some(Self {
+            nll_nats: log_sum - target,
+            max_p: 1.0 / sum,
+            top: top(logits),
+            log_sum,
+        })
     }
 }
 
@@ -78,7 +86,11 @@ impl TokenFidelity {
             .map(|(&r, &c)| (f64::from(r), f64::from(c)))
             .map(|(r, c)| (r - ref_scores.log_sum).exp() * (r - c))
             .sum();
-        let shared = scores.top.iter().filter(|id| ref_scores.top.contains(id)).count();
+        let shared = scores
+            .top
+            .iter()
+            .filter(|id| ref_scores.top.contains(id))
+            .count();
         Self {
             nll_nats: scores.nll_nats,
             // Rounding can leave a tiny negative number where there is no divergence.
@@ -138,8 +150,11 @@ impl WindowFidelity {
             mean(&pairs.iter().map(|(_, token)| f(token)).collect::<Vec<_>>())
         };
         let agrees = |token: &TokenFidelity| f64::from(u8::from(token.top1_agrees));
-        let confident: Vec<f64> =
-            pairs.iter().filter(|(p, _)| *p > CONFIDENT).map(|(_, token)| agrees(token)).collect();
+        let confident: Vec<f64> = pairs
+            .iter()
+            .filter(|(p, _)| *p > CONFIDENT)
+            .map(|(_, token)| agrees(token))
+            .collect();
         Some(Self {
             mean_nll_nats: average(&|token| token.nll_nats)?,
             mean_kl_nats: average(&|token| token.kl_nats)?,
@@ -185,11 +200,18 @@ impl Fidelity {
             .iter()
             .map(|window| WindowFidelity::of(window).ok_or_else(missing))
             .collect::<Result<_>>()?;
-        let of_windows = |f: fn(&WindowFidelity) -> f64| per_window.iter().map(f).collect::<Vec<_>>();
+        let of_windows =
+            |f: fn(&WindowFidelity) -> f64| per_window.iter().map(f).collect::<Vec<_>>();
         let nll = of_windows(|window| window.mean_nll_nats);
-        let reference: Vec<f64> = windows.iter().filter_map(|window| reference_nll(window)).collect();
-        let kl: Vec<f64> =
-            windows.iter().flatten().filter_map(|token| Some(token.candidate?.kl_nats)).collect();
+        let reference: Vec<f64> = windows
+            .iter()
+            .filter_map(|window| reference_nll(window))
+            .collect();
+        let kl: Vec<f64> = windows
+            .iter()
+            .flatten()
+            .filter_map(|token| Some(token.candidate?.kl_nats))
+            .collect();
         let difference = paired_difference(&reference, &nll, how)?;
         let tokens_per_window = windows.first().map_or(0, Vec::len);
         Ok(Self {
@@ -207,21 +229,32 @@ impl Fidelity {
 
 /// Mean NLL of a window under the reference; `None` of no tokens.
 pub(crate) fn reference_nll(window: &[TokenRecord]) -> Option<f64> {
-    mean(&window.iter().map(|token| token.reference_nll_nats).collect::<Vec<_>>())
+    mean(
+        &window
+            .iter()
+            .map(|token| token.reference_nll_nats)
+            .collect::<Vec<_>>(),
+    )
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "exact where it is exact")]
 mod tests {
     use super::*;
 
     fn compare(reference: &[f32], candidate: &[f32], gold: u32) -> TokenFidelity {
-        let (r, c) = (Scores::of(reference, gold).unwrap(), Scores::of(candidate, gold).unwrap());
+        let (r, c) = (
+            Scores::of(reference, gold).unwrap(),
+            Scores::of(candidate, gold).unwrap(),
+        );
         TokenFidelity::of((reference, &r), (candidate, &c))
     }
 
     #[test]
     fn a_row_has_no_distance_from_itself() {
-        let row: Vec<f32> = (0..100_u8).map(|i| (f32::from(i) * 0.7).sin() * 9.0).collect();
+        let row: Vec<f32> = (0..100_u8)
+            .map(|i| (f32::from(i) * 0.7).sin() * 9.0)
+            .collect();
         let same = compare(&row, &row, 3);
         assert!(same.kl_nats < 1e-12 && same.abs_delta_p == 0.0 && same.top1_agrees);
         assert_eq!(same.top5_overlap, 1.0);
@@ -238,7 +271,11 @@ mod tests {
         let row = |p: [f64; 4]| p.map(|p| (p.ln() + 3.0) as f32);
         let token = compare(&row(p), &row(q), 3);
         let expected: f64 = p.iter().zip(q).map(|(p, q)| p * (p / q).ln()).sum();
-        assert!((token.kl_nats - expected).abs() < 1e-6, "{} {expected}", token.kl_nats);
+        assert!(
+            (token.kl_nats - expected).abs() < 1e-6,
+            "{} {expected}",
+            token.kl_nats
+        );
         assert!((token.nll_nats + 0.4_f64.ln()).abs() < 1e-6);
         assert!((token.abs_delta_p - 0.35).abs() < 1e-6);
         assert!(!token.top1_agrees);

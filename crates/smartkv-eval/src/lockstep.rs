@@ -1,89 +1,17 @@
 //! Reference and candidate over the same windows, token by token, side by side.
 
+mod record;
+
+pub use record::{LockstepOptions, LockstepResult, LockstepTiming, WindowRecord};
+
 use crate::error::{EvalError, Result};
-use crate::fidelity::{Fidelity, Scores, TokenFidelity, TokenRecord, WindowFidelity, reference_nll};
-use crate::perplexity::Perplexity;
+use crate::fidelity::{Scores, TokenFidelity, TokenRecord};
 use crate::progress::Progress;
-use crate::protocol::Protocol;
 use crate::speed::{PhaseTime, Timing};
-use crate::stats::Bootstrap;
 use crate::stepper::{Stepper, check_context, check_subject};
 use crate::subject::{Phase, Subject};
-use crate::windows::{Cut, Windows};
-use serde::{Deserialize, Serialize};
+use record::summarise;
 use smartkv_host::{LogitsFor, Model};
-
-/// What to measure.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LockstepOptions {
-    /// How tokens pass through the caches.
-    pub protocol: Protocol,
-    /// The windows of the text.
-    pub windows: Windows,
-    /// Tokens put in front of every window, not scored: a BOS for models that need one.
-    pub prefix: Vec<u32>,
-    /// Tokens per forward while prefilling.
-    pub prefill_chunk: usize,
-    /// Keep a record of every scored token.
-    pub keep_tokens: bool,
-    /// How intervals are made.
-    pub bootstrap: Bootstrap,
-}
-
-impl Default for LockstepOptions {
-    fn default() -> Self {
-        Self {
-            protocol: Protocol::Decode,
-            windows: Windows::default(),
-            prefix: Vec::new(),
-            prefill_chunk: 256,
-            keep_tokens: true,
-            bootstrap: Bootstrap::default(),
-        }
-    }
-}
-
-/// One window of the text.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct WindowRecord {
-    /// Index among the windows.
-    pub window: usize,
-    /// First token of the window in the text's token stream.
-    pub start: usize,
-    /// Mean NLL under the reference.
-    pub reference_mean_nll_nats: f64,
-    /// The candidate on the same tokens; absent without one.
-    pub candidate: Option<WindowFidelity>,
-    /// Every scored token; empty unless kept.
-    pub tokens: Vec<TokenRecord>,
-}
-
-/// What was measured. Equal inputs give equal results, to the bit.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LockstepResult {
-    /// What was asked for.
-    pub options: LockstepOptions,
-    /// Windows measured: fewer than asked for when the text is short.
-    pub windows_measured: usize,
-    /// Tokens of the text.
-    pub text_tokens: usize,
-    /// Perplexity under the reference.
-    pub reference: Perplexity,
-    /// The candidate against the reference; absent without one.
-    pub candidate: Option<Fidelity>,
-    /// Window by window.
-    pub windows: Vec<WindowRecord>,
-}
-
-/// Times of a lockstep run. The caches take turns, so neither keeps the processor's caches warm.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct LockstepTiming {
-    /// The reference cache.
-    pub reference: Timing,
-    /// The candidate cache; absent without one.
-    pub candidate: Option<Timing>,
-}
 
 /// Runs `reference`, and `candidate` where there is one, over the windows of `text`.
 ///
@@ -122,16 +50,31 @@ pub fn lockstep(
     check_vocabulary(model, text, options)?;
     progress.begin(cost * cut.starts.len() * sides.len());
 
-    let mut run = Run { model, text, options, tokens_per_forward, progress, sides };
+    let mut run = Run {
+        model,
+        text,
+        options,
+        tokens_per_forward,
+        progress,
+        sides,
+    };
     let mut windows = Vec::with_capacity(cut.starts.len());
     for (index, &start) in cut.starts.iter().enumerate() {
         progress.message(&format!("window {} of {}", index + 1, cut.starts.len()));
         windows.push(run.window(index, start)?);
     }
     let mut times = run.sides.into_iter().map(|side| side.timing);
-    let timing =
-        LockstepTiming { reference: times.next().unwrap_or_default(), candidate: times.next() };
-    let result = summarise(text.len(), options, &cut, windows, timing.candidate.is_some())?;
+    let timing = LockstepTiming {
+        reference: times.next().unwrap_or_default(),
+        candidate: times.next(),
+    };
+    let result = summarise(
+        text.len(),
+        options,
+        &cut,
+        windows,
+        timing.candidate.is_some(),
+    )?;
     Ok((result, timing))
 }
 
@@ -145,7 +88,11 @@ struct Side<'a> {
 impl<'a> Side<'a> {
     fn new(name: &'static str, subject: &'a mut dyn Subject) -> Result<Self> {
         check_subject(subject)?;
-        Ok(Self { name, subject, timing: Timing::default() })
+        Ok(Self {
+            name,
+            subject,
+            timing: Timing::default(),
+        })
     }
 }
 
@@ -160,8 +107,18 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn window(&mut self, index: usize, start: usize) -> Result<Vec<TokenRecord>> {
-        let Self { model, text, options, progress, .. } = *self;
-        let stepper = Stepper { model, progress, unit: index };
+        let Self {
+            model,
+            text,
+            options,
+            progress,
+            ..
+        } = *self;
+        let stepper = Stepper {
+            model,
+            progress,
+            unit: index,
+        };
         let first = start + options.windows.prefill;
         let prompt = [options.prefix.as_slice(), &text[start..first]].concat();
         for side in &mut self.sides {
@@ -176,7 +133,10 @@ impl Run<'_> {
         for at in (first..end).step_by(self.tokens_per_forward) {
             let tokens = at..(at + self.tokens_per_forward).min(end);
             let mut outputs = Vec::with_capacity(self.sides.len());
-            for Side { subject, timing, .. } in &mut self.sides {
+            for Side {
+                subject, timing, ..
+            } in &mut self.sides
+            {
                 let mut none = PhaseTime::default();
                 let time = timing.decode.last_mut().unwrap_or(&mut none);
                 let (part, want) = (&text[tokens.clone()], LogitsFor::All);
@@ -211,7 +171,9 @@ fn record(rows: &[&[f32]], position: usize, token: u32) -> std::result::Result<T
         token,
         reference_nll_nats: reference.1.nll_nats,
         reference_max_p: reference.1.max_p,
-        candidate: sides.next().map(|candidate| TokenFidelity::of(reference, candidate)),
+        candidate: sides
+            .next()
+            .map(|candidate| TokenFidelity::of(reference, candidate)),
     })
 }
 
@@ -220,38 +182,11 @@ fn check_vocabulary(model: &Model, text: &[u32], options: &LockstepOptions) -> R
     let beyond = |&(_, &id): &(usize, &u32)| usize::try_from(id).is_ok_and(|id| id >= vocab);
     let found = text.iter().enumerate().find(beyond);
     match found.or_else(|| options.prefix.iter().enumerate().find(beyond)) {
-        Some((position, &id)) => Err(EvalError::Token { position, id, vocab }),
+        Some((position, &id)) => Err(EvalError::Token {
+            position,
+            id,
+            vocab,
+        }),
         None => Ok(()),
     }
-}
-
-fn summarise(
-    text_tokens: usize,
-    options: &LockstepOptions,
-    cut: &Cut,
-    windows: Vec<Vec<TokenRecord>>,
-    compared: bool,
-) -> Result<LockstepResult> {
-    let means: Vec<f64> = windows.iter().filter_map(|window| reference_nll(window)).collect();
-    let reference = Perplexity::of(&means, options.windows.score)
-        .ok_or_else(|| EvalError::Statistics("perplexity of no windows".into()))?;
-    let candidate =
-        if compared { Some(Fidelity::of(&windows, &options.bootstrap)?) } else { None };
-    let records = windows.into_iter().zip(&cut.starts).zip(means).enumerate();
-    Ok(LockstepResult {
-        options: options.clone(),
-        windows_measured: cut.starts.len(),
-        text_tokens,
-        reference,
-        candidate,
-        windows: records
-            .map(|(window, ((tokens, &start), reference_mean_nll_nats))| WindowRecord {
-                window,
-                start,
-                reference_mean_nll_nats,
-                candidate: WindowFidelity::of(&tokens),
-                tokens: if options.keep_tokens { tokens } else { Vec::new() },
-            })
-            .collect(),
-    })
 }

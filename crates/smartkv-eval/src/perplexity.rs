@@ -7,7 +7,13 @@ use serde::{Deserialize, Serialize};
 #[must_use]
 pub fn log_sum_exp(logits: &[f32]) -> Option<f64> {
     let max = finite_max(logits)?;
-    Some(max + logits.iter().map(|&logit| (f64::from(logit) - max).exp()).sum::<f64>().ln())
+    Some(
+        max + logits
+            .iter()
+            .map(|&logit| (f64::from(logit) - max).exp())
+            .sum::<f64>()
+            .ln(),
+    )
 }
 
 /// Natural log-probability of token `id` under softmax of `logits`, in f64.

@@ -51,7 +51,10 @@ impl Protocol {
     }
 
     fn refuse(self, reason: &str) -> EvalError {
-        EvalError::Protocol { given: self.to_string(), reason: reason.into() }
+        EvalError::Protocol {
+            given: self.to_string(),
+            reason: reason.into(),
+        }
     }
 }
 
@@ -69,7 +72,10 @@ impl FromStr for Protocol {
     type Err = EvalError;
 
     fn from_str(text: &str) -> Result<Self> {
-        let fail = |reason: &str| EvalError::Protocol { given: text.into(), reason: reason.into() };
+        let fail = |reason: &str| EvalError::Protocol {
+            given: text.into(),
+            reason: reason.into(),
+        };
         match text.split_once(':') {
             None if text == "decode" => Ok(Self::Decode),
             None if text == "simulated" => Ok(Self::Simulated),
@@ -118,7 +124,15 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused_with_advice() {
-        for text in ["", "Decode", "chunked", "chunked:", "chunked:0", "chunked:-1", "decode:2"] {
+        for text in [
+            "",
+            "Decode",
+            "chunked",
+            "chunked:",
+            "chunked:0",
+            "chunked:-1",
+            "decode:2",
+        ] {
             let error = text.parse::<Protocol>().unwrap_err();
             assert!(!error.hints().is_empty(), "{error}");
         }
@@ -127,7 +141,10 @@ mod tests {
     #[test]
     fn simulated_cannot_be_run() {
         let error = Protocol::Simulated.tokens_per_forward().unwrap_err();
-        assert!(error.to_string().contains("encodes a token after"), "{error}");
+        assert!(
+            error.to_string().contains("encodes a token after"),
+            "{error}"
+        );
         assert!(error.hints()[0].contains("prefill of 0"));
         assert!(Protocol::Chunked(0).tokens_per_forward().is_err());
         assert_eq!(Protocol::Chunked(7).tokens_per_forward().unwrap(), 7);

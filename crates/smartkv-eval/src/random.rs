@@ -4,7 +4,7 @@ use rand::Rng;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// A ChaCha8 stream keyed by up to four numbers.
+/// A `ChaCha8` stream keyed by up to four numbers.
 pub(crate) struct Draws(ChaCha8Rng);
 
 impl Draws {
@@ -47,7 +47,10 @@ mod tests {
         for _ in 0..5000 {
             counts[draws.below(5)] += 1;
         }
-        assert!(counts.iter().all(|&count| (880..1120).contains(&count)), "{counts:?}");
+        assert!(
+            counts.iter().all(|&count| (880..1120).contains(&count)),
+            "{counts:?}"
+        );
         assert_eq!(draws.below(1), 0);
         assert_eq!(draws.below(0), 0);
     }

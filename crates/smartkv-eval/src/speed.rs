@@ -51,7 +51,10 @@ impl Rate {
     /// The rate over these runs; runs without tokens or time are left out. `None` of nothing.
     #[must_use]
     pub fn of(runs: &[PhaseTime]) -> Option<Self> {
-        let runs = || runs.iter().filter(|run| run.tokens > 0 && run.seconds > 0.0);
+        let runs = || {
+            runs.iter()
+                .filter(|run| run.tokens > 0 && run.seconds > 0.0)
+        };
         let rates: Vec<f64> = runs().map(|run| float(run.tokens) / run.seconds).collect();
         let forwards: usize = runs().map(|run| run.forwards).sum();
         let tokens: usize = runs().map(|run| run.tokens).sum();
@@ -69,22 +72,39 @@ impl Timing {
     /// Tokens per second of both phases.
     #[must_use]
     pub fn speed(&self) -> Speed {
-        Speed { prefill: Rate::of(&self.prefill), decode: Rate::of(&self.decode) }
+        Speed {
+            prefill: Rate::of(&self.prefill),
+            decode: Rate::of(&self.decode),
+        }
     }
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "exact where it is exact")]
 mod tests {
     use super::*;
 
     #[test]
     fn the_median_run_is_reported() {
-        let run = |seconds| PhaseTime { tokens: 100, forwards: 50, seconds };
+        let run = |seconds| PhaseTime {
+            tokens: 100,
+            forwards: 50,
+            seconds,
+        };
         let idle = PhaseTime::default();
         let rate = Rate::of(&[run(1.0), run(10.0), run(2.0), idle]).unwrap();
         assert_eq!((rate.median_tokens_per_second, rate.n), (50.0, 3));
-        assert_eq!((rate.min_tokens_per_second, rate.max_tokens_per_second), (10.0, 100.0));
+        assert_eq!(
+            (rate.min_tokens_per_second, rate.max_tokens_per_second),
+            (10.0, 100.0)
+        );
         assert_eq!(rate.tokens_per_forward, 2.0);
-        assert_eq!(Timing::default().speed(), Speed { prefill: None, decode: None });
+        assert_eq!(
+            Timing::default().speed(),
+            Speed {
+                prefill: None,
+                decode: None
+            }
+        );
     }
 }

@@ -40,7 +40,14 @@ impl Stepper<'_> {
         let mut left = tokens.len();
         for part in tokens.chunks(chunk.max(1)) {
             left -= part.len();
-            self.forward(subject, part, Phase::Prefill, LogitsFor::None, left > 0, time)?;
+            self.forward(
+                subject,
+                part,
+                Phase::Prefill,
+                LogitsFor::None,
+                left > 0,
+                time,
+            )?;
         }
         Ok(())
     }
@@ -55,9 +62,16 @@ impl Stepper<'_> {
         time: &mut PhaseTime,
     ) -> Result<Logits> {
         let start = Instant::now();
-        let logits = self.model.forward(&[tokens], subject.hook(), want, more_prompt)?;
+        let logits = self
+            .model
+            .forward(&[tokens], subject.hook(), want, more_prompt)?;
         time.seconds += start.elapsed().as_secs_f64();
-        let info = StepInfo { unit: self.unit, phase, step: time.forwards, tokens: tokens.len() };
+        let info = StepInfo {
+            unit: self.unit,
+            phase,
+            step: time.forwards,
+            tokens: tokens.len(),
+        };
         time.forwards += 1;
         time.tokens += tokens.len();
         subject.after_step(info);
@@ -70,7 +84,11 @@ impl Stepper<'_> {
 pub(crate) fn check_subject(subject: &mut dyn Subject) -> Result<()> {
     match subject.hook().shape().batch {
         1 => Ok(()),
-        batch => Err(EvalError::parameter("batch", batch, "a cache for one sequence")),
+        batch => Err(EvalError::parameter(
+            "batch",
+            batch,
+            "a cache for one sequence",
+        )),
     }
 }
 
@@ -78,7 +96,11 @@ pub(crate) fn check_subject(subject: &mut dyn Subject) -> Result<()> {
 pub(crate) fn check_context(model: &Model, what: impl Into<String>, needed: usize) -> Result<()> {
     let limit = model.description().context_length;
     if needed > limit {
-        return Err(EvalError::ContextTooLong { what: what.into(), needed, limit });
+        return Err(EvalError::ContextTooLong {
+            what: what.into(),
+            needed,
+            limit,
+        });
     }
     Ok(())
 }

@@ -113,7 +113,10 @@ pub struct MemorySummary {
 impl<'a> Measured<'a> {
     /// Records the memory of `hook`.
     pub fn new(hook: &'a mut dyn MeasuredHook) -> Self {
-        Self { hook, samples: Vec::new() }
+        Self {
+            hook,
+            samples: Vec::new(),
+        }
     }
 
     /// One sample per step so far.
@@ -126,7 +129,11 @@ impl<'a> Measured<'a> {
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "byte counts are far below 2^52")]
     pub fn summary(&self) -> Option<MemorySummary> {
-        let decode = || self.samples.iter().filter(|sample| sample.phase == Phase::Decode);
+        let decode = || {
+            self.samples
+                .iter()
+                .filter(|sample| sample.phase == Phase::Decode)
+        };
         let steps = decode().count();
         let mean = |f: &dyn Fn(&Memory) -> f64| {
             decode().map(|sample| f(&sample.memory)).sum::<f64>() / steps as f64
@@ -134,12 +141,19 @@ impl<'a> Measured<'a> {
         (steps > 0).then(|| MemorySummary {
             steps,
             mean_ratio: mean(&Memory::ratio),
-            max_ratio: decode().map(|sample| sample.memory.ratio()).fold(0.0, f64::max),
+            max_ratio: decode()
+                .map(|sample| sample.memory.ratio())
+                .fold(0.0, f64::max),
             mean_live_bytes: mean(&|memory| memory.live_bytes as f64),
             mean_live_bytes_per_token: mean(&|memory| {
                 memory.live_bytes as f64 / memory.tokens.max(1) as f64
             }),
-            peak_bytes: self.samples.iter().map(|s| s.memory.peak_bytes).max().unwrap_or(0),
+            peak_bytes: self
+                .samples
+                .iter()
+                .map(|s| s.memory.peak_bytes)
+                .max()
+                .unwrap_or(0),
         })
     }
 }
@@ -149,7 +163,17 @@ impl Subject for Measured<'_> {
         self.hook
     }
 
-    fn after_step(&mut self, StepInfo { unit, phase, step, .. }: StepInfo) {
-        self.samples.push(MemorySample { unit, phase, step, memory: self.hook.memory() });
+    fn after_step(
+        &mut self,
+        StepInfo {
+            unit, phase, step, ..
+        }: StepInfo,
+    ) {
+        self.samples.push(MemorySample {
+            unit,
+            phase,
+            step,
+            memory: self.hook.memory(),
+        });
     }
 }

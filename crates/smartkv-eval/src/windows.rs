@@ -17,7 +17,11 @@ pub struct Windows {
 
 impl Default for Windows {
     fn default() -> Self {
-        Self { prefill: 512, score: 256, count: 8 }
+        Self {
+            prefill: 512,
+            score: 256,
+            count: 8,
+        }
     }
 }
 
@@ -52,11 +56,19 @@ impl Windows {
         let needed = self.tokens_per_window();
         let count = self.count.min(tokens / needed);
         if count == 0 {
-            return Err(EvalError::TextTooShort { needed, available: tokens });
+            return Err(EvalError::TextTooShort {
+                needed,
+                available: tokens,
+            });
         }
         let (stride, rest) = (tokens / count, tokens % count);
-        let starts = (0..count).map(|index| index * stride + index * rest / count).collect();
-        Ok(Cut { starts, tokens_per_window: needed })
+        let starts = (0..count)
+            .map(|index| index * stride + index * rest / count)
+            .collect();
+        Ok(Cut {
+            starts,
+            tokens_per_window: needed,
+        })
     }
 }
 
@@ -67,9 +79,16 @@ mod tests {
 
     #[test]
     fn a_short_text_says_what_it_lacks() {
-        let windows = Windows { prefill: 10, score: 5, count: 3 };
+        let windows = Windows {
+            prefill: 10,
+            score: 5,
+            count: 3,
+        };
         let error = windows.cut(15).unwrap_err();
-        assert_eq!(error.to_string(), "the text has 15 tokens: one window needs 16");
+        assert_eq!(
+            error.to_string(),
+            "the text has 15 tokens: one window needs 16"
+        );
         assert!(!error.hints().is_empty());
         assert_eq!(windows.cut(16).unwrap().starts, [0]);
         assert_eq!(windows.cut(40).unwrap().starts, [0, 20]);
@@ -78,9 +97,29 @@ mod tests {
 
     #[test]
     fn nothing_to_do_is_an_error() {
-        assert!(Windows { prefill: 1, score: 0, count: 1 }.cut(100).is_err());
-        assert!(Windows { prefill: 1, score: 1, count: 0 }.cut(100).is_err());
-        let huge = Windows { prefill: usize::MAX, score: usize::MAX, count: 1 };
+        assert!(
+            Windows {
+                prefill: 1,
+                score: 0,
+                count: 1
+            }
+            .cut(100)
+            .is_err()
+        );
+        assert!(
+            Windows {
+                prefill: 1,
+                score: 1,
+                count: 0
+            }
+            .cut(100)
+            .is_err()
+        );
+        let huge = Windows {
+            prefill: usize::MAX,
+            score: usize::MAX,
+            count: 1,
+        };
         assert!(huge.cut(100).is_err());
     }
 

@@ -1,4 +1,4 @@
-//! Statistics against SciPy and NumPy; `golden/stats.py` made the numbers.
+//! Statistics against `SciPy` and `NumPy`; `golden/stats.py` made the numbers.
 
 use serde::Deserialize;
 use smartkv_eval::stats::{
@@ -10,6 +10,7 @@ struct Golden {
     z: std::collections::BTreeMap<String, f64>,
     bootstrap_exact: Resampled,
     bootstrap_scipy: Resampled,
+    sign_flip: Vec<SignFlip>,
     wilson: Vec<Wilson>,
     mcnemar: Vec<McNemar>,
     quantiles: Tail,
@@ -21,7 +22,13 @@ struct Resampled {
     mean: f64,
     low: f64,
     high: f64,
-    p_two_sided: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct SignFlip {
+    units: Vec<f64>,
+    p: f64,
+    exact: bool,
 }
 
 #[derive(Deserialize)]
@@ -51,12 +58,15 @@ struct Tail {
 }
 
 fn golden() -> Golden {
-    serde_json::from_str(include_str!("golden/stats.json")).unwrap()
+    serde_json::from_str(include_str!("golden/stats.json")).expect("the golden file is JSON")
 }
 
 #[track_caller]
 fn close(got: f64, want: f64, tolerance: f64) {
-    assert!((got - want).abs() <= tolerance, "{got}, expected {want} within {tolerance}");
+    assert!(
+        (got - want).abs() <= tolerance,
+        "{got}, expected {want} within {tolerance}"
+    );
 }
 
 #[test]
@@ -106,7 +116,10 @@ fn quantiles_of_a_heavy_tail() {
 /// The bootstrap is random: 200,000 resamples put its ends within a hundredth of the width.
 #[test]
 fn bootstrap_intervals() {
-    let how = Bootstrap { resamples: 200_000, ..Bootstrap::default() };
+    let how = Bootstrap {
+        resamples: 200_000,
+        ..Bootstrap::default()
+    };
     let golden = golden();
     for want in [&golden.bootstrap_exact, &golden.bootstrap_scipy] {
         let got = bootstrap_mean(&want.units, &how).unwrap();
@@ -119,13 +132,20 @@ fn bootstrap_intervals() {
 }
 
 #[test]
-fn paired_p_value_against_all_resamples() {
-    let want = golden().bootstrap_exact;
-    let zeros = vec![0.0; want.units.len()];
-    let how = Bootstrap { resamples: 200_000, ..Bootstrap::default() };
-    let got = paired_difference(&zeros, &want.units, &how).unwrap();
-    close(got.p_two_sided.unwrap(), want.p_two_sided.unwrap(), 2e-3);
-    let turned = paired_difference(&want.units, &zeros, &how).unwrap();
-    close(turned.estimate.mean, -want.mean, 1e-15);
-    close(turned.p_two_sided.unwrap(), want.p_two_sided.unwrap(), 2e-3);
+fn sign_flip_p_values() {
+    let cases = golden().sign_flip;
+    assert_eq!(cases.len(), 3);
+    for case in cases {
+        let zeros = vec![0.0; case.units.len()];
+        let how = Bootstrap {
+            resamples: 200_000,
+            ..Bootstrap::default()
+        };
+        let tolerance = if case.exact { 1e-12 } else { 3e-3 };
+        let there = paired_difference(&zeros, &case.units, &how).unwrap();
+        close(there.p_two_sided, case.p, tolerance);
+        let back = paired_difference(&case.units, &zeros, &how).unwrap();
+        close(back.p_two_sided, case.p, tolerance);
+        close(back.estimate.mean, -there.estimate.mean, 1e-15);
+    }
 }

@@ -14,8 +14,8 @@ pub mod tolerance {
     /// Of scores and mixes, relative to the sum of the absolute values of all terms: f32 sums of
     /// up to 256 products in any order, `256 * 2^-24`, and some room.
     pub const SUM: f64 = 2e-5;
-    /// Of an exponential, relative: a polynomial of a few f32 roundings, and the rounding of its
-    /// argument, which is up to 88 (`88 * 2^-24` would be 5e-6, but the reduction is exact).
+    /// Of an exponential, relative: a few roundings of an approximation, or the fast exponential
+    /// of an accelerator. Far below what any stored format loses.
     pub const EXP: f64 = 2e-6;
     /// Of an exponential, absolute: subnormal results may become 0.
     pub const EXP_SMALLEST: f64 = 1.2e-38;

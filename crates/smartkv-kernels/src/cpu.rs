@@ -18,9 +18,9 @@ mod tile;
 
 use avx2::Avx2;
 use avx512::Avx512;
-use mix::Mix;
+use mix::{Mix, MixCall};
 use packed::{Decode, Grids, Packed, Place};
-use scores::Scores;
+use scores::{Scores, ScoresCall};
 use simd::Simd;
 use smartkv_core::{Bits, Format, Kernels, Reference, Rows, RowsMut};
 use softmax::SoftmaxPart;
@@ -156,6 +156,7 @@ fn parts(n: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
     })
 }
 
+/// [`Kernels::scores`] on one set, for one width of codes.
 fn scores<S: Simd, const BITS: usize>(
     simd: S,
     keys: Rows<'_>,
@@ -169,63 +170,26 @@ fn scores<S: Simd, const BITS: usize>(
         return tile::scores::<S, BITS>(simd, keys, q, out, stride);
     }
     for (i, count) in parts(n, FEW) {
-        let (q, out) = (
-            &q[i * head_dim..(i + count) * head_dim],
-            &mut out[i * stride..],
-        );
+        let call = ScoresCall {
+            keys,
+            q: &q[i * head_dim..(i + count) * head_dim],
+            out: &mut out[i * stride..],
+            stride,
+        };
         match (count, keys.pairs::<S>()) {
-            (1, false) => simd.vectorize(Scores::<BITS, 1, false> {
-                keys,
-                q,
-                out,
-                stride,
-            }),
-            (2, false) => simd.vectorize(Scores::<BITS, 2, false> {
-                keys,
-                q,
-                out,
-                stride,
-            }),
-            (3, false) => simd.vectorize(Scores::<BITS, 3, false> {
-                keys,
-                q,
-                out,
-                stride,
-            }),
-            (_, false) => simd.vectorize(Scores::<BITS, 4, false> {
-                keys,
-                q,
-                out,
-                stride,
-            }),
-            (1, true) => simd.vectorize(Scores::<BITS, 1, true> {
-                keys,
-                q,
-                out,
-                stride,
-            }),
-            (2, true) => simd.vectorize(Scores::<BITS, 2, true> {
-                keys,
-                q,
-                out,
-                stride,
-            }),
-            (3, true) => simd.vectorize(Scores::<BITS, 3, true> {
-                keys,
-                q,
-                out,
-                stride,
-            }),
-            (_, true) => simd.vectorize(Scores::<BITS, 4, true> {
-                keys,
-                q,
-                out,
-                stride,
-            }),
+            (1, false) => simd.vectorize(Scores::<BITS, 1, false>(call)),
+            (2, false) => simd.vectorize(Scores::<BITS, 2, false>(call)),
+            (3, false) => simd.vectorize(Scores::<BITS, 3, false>(call)),
+            (_, false) => simd.vectorize(Scores::<BITS, 4, false>(call)),
+            (1, true) => simd.vectorize(Scores::<BITS, 1, true>(call)),
+            (2, true) => simd.vectorize(Scores::<BITS, 2, true>(call)),
+            (3, true) => simd.vectorize(Scores::<BITS, 3, true>(call)),
+            (_, true) => simd.vectorize(Scores::<BITS, 4, true>(call)),
         }
     }
 }
 
+/// [`Kernels::mix`] on one set, for one width of codes.
 fn mix<S: Simd, const BITS: usize>(
     simd: S,
     values: Rows<'_>,
@@ -239,63 +203,26 @@ fn mix<S: Simd, const BITS: usize>(
         return tile::mix::<S, BITS>(simd, values, p, stride, acc);
     }
     for (i, count) in parts(n, FEW) {
-        let (p, acc) = (
-            &p[i * stride..],
-            &mut acc[i * head_dim..(i + count) * head_dim],
-        );
+        let call = MixCall {
+            values,
+            p: &p[i * stride..],
+            stride,
+            acc: &mut acc[i * head_dim..(i + count) * head_dim],
+        };
         match (count, values.pairs::<S>()) {
-            (1, false) => simd.vectorize(Mix::<BITS, 1, false> {
-                values,
-                p,
-                stride,
-                acc,
-            }),
-            (2, false) => simd.vectorize(Mix::<BITS, 2, false> {
-                values,
-                p,
-                stride,
-                acc,
-            }),
-            (3, false) => simd.vectorize(Mix::<BITS, 3, false> {
-                values,
-                p,
-                stride,
-                acc,
-            }),
-            (_, false) => simd.vectorize(Mix::<BITS, 4, false> {
-                values,
-                p,
-                stride,
-                acc,
-            }),
-            (1, true) => simd.vectorize(Mix::<BITS, 1, true> {
-                values,
-                p,
-                stride,
-                acc,
-            }),
-            (2, true) => simd.vectorize(Mix::<BITS, 2, true> {
-                values,
-                p,
-                stride,
-                acc,
-            }),
-            (3, true) => simd.vectorize(Mix::<BITS, 3, true> {
-                values,
-                p,
-                stride,
-                acc,
-            }),
-            (_, true) => simd.vectorize(Mix::<BITS, 4, true> {
-                values,
-                p,
-                stride,
-                acc,
-            }),
+            (1, false) => simd.vectorize(Mix::<BITS, 1, false>(call)),
+            (2, false) => simd.vectorize(Mix::<BITS, 2, false>(call)),
+            (3, false) => simd.vectorize(Mix::<BITS, 3, false>(call)),
+            (_, false) => simd.vectorize(Mix::<BITS, 4, false>(call)),
+            (1, true) => simd.vectorize(Mix::<BITS, 1, true>(call)),
+            (2, true) => simd.vectorize(Mix::<BITS, 2, true>(call)),
+            (3, true) => simd.vectorize(Mix::<BITS, 3, true>(call)),
+            (_, true) => simd.vectorize(Mix::<BITS, 4, true>(call)),
         }
     }
 }
 
+/// [`Kernels::decode`] on one set, for one width of codes.
 fn decode<S: Simd, const BITS: usize>(simd: S, rows: Rows<'_>, out: &mut [f32]) {
     let (count, place) = (rows.len, Place::plain::<S>(rows.head_dim));
     let rows = &Packed::new::<S>(rows);

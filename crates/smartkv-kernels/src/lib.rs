@@ -22,7 +22,7 @@ use smartkv_core::{Kernels, Reference};
 /// The fastest kernels that this processor runs.
 #[must_use]
 pub fn best() -> &'static dyn Kernels {
-    supported()[0]
+    supported().next().unwrap_or(&Reference)
 }
 
 /// The kernels called `name`, if this processor runs them.
@@ -33,22 +33,21 @@ pub fn best() -> &'static dyn Kernels {
 /// ```
 #[must_use]
 pub fn by_name(name: &str) -> Option<&'static dyn Kernels> {
-    supported()
-        .into_iter()
-        .find(|kernels| kernels.name() == name)
+    supported().find(|kernels| kernels.name() == name)
 }
 
 /// Names of the kernels that this processor runs, fastest first.
 #[must_use]
 pub fn available() -> Vec<&'static str> {
-    supported().iter().map(|kernels| kernels.name()).collect()
+    supported().map(|kernels| kernels.name()).collect()
 }
 
-/// Everything this processor runs, fastest first; never empty.
-fn supported() -> Vec<&'static dyn Kernels> {
-    let mut all: Vec<&'static dyn Kernels> = Vec::new();
+/// Everything this processor runs, fastest first.
+fn supported() -> impl Iterator<Item = &'static dyn Kernels> {
     #[cfg(target_arch = "x86_64")]
-    all.extend(cpu::detected());
-    all.push(&Reference);
-    all
+    let vectors = cpu::detected();
+    #[cfg(not(target_arch = "x86_64"))]
+    let vectors = std::iter::empty();
+    let scalar: &'static dyn Kernels = &Reference;
+    vectors.chain([scalar])
 }

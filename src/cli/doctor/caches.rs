@@ -63,18 +63,15 @@ fn contents(dir: &Path) -> (u64, u64) {
 
 pub(super) fn hub_cache(policy: &Policy) -> Check {
     let Some(dir) = &policy.hub_cache_dir else {
-        return Check::ok("hugging face cache", "none");
+        return Check::ok("hub cache", "none");
     };
     let folders = fs::read_dir(dir).into_iter().flatten().flatten();
     let models = folders
         .filter(|e| e.file_name().to_string_lossy().starts_with("models--"))
         .count();
     match (dir.is_dir(), models) {
-        (false, _) => Check::ok("hugging face cache", format!("none at {}", dir.display())),
-        (true, models) => Check::ok(
-            "hugging face cache",
-            format!("{} ({models} models)", dir.display()),
-        ),
+        (false, _) => Check::ok("hub cache", format!("none at {}", dir.display())),
+        (true, models) => Check::ok("hub cache", format!("{} ({models} models)", dir.display())),
     }
 }
 
@@ -82,15 +79,13 @@ pub(super) fn model(policy: &Policy) -> Check {
     let Some(entry) = Catalogue::embedded().model("default") else {
         return Check::ok("default model", "none");
     };
-    match locate_entry(entry, policy) {
-        Some(located) => Check::ok("default model", located.path.display().to_string()),
-        None => {
-            let size = entry.bytes().map_or_else(String::new, human_bytes);
-            let found = format!("{} is not here yet", entry.name);
-            let hint = format!("fetched when first used, or now by `smartkv models pull` ({size})");
-            Check::note("default model", found, hint)
-        }
+    if let Some(located) = locate_entry(entry, policy) {
+        return Check::ok("default model", located.path.display().to_string());
     }
+    let size = entry.bytes().map_or_else(String::new, human_bytes);
+    let found = format!("{} is not here yet", entry.name);
+    let hint = format!("fetched when first used, or now by `smartkv models pull` ({size})");
+    Check::note("default model", found, hint)
 }
 
 pub(super) fn pip(policy: &Policy) -> Check {

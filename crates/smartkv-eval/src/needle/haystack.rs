@@ -54,14 +54,25 @@ impl Haystack {
             Self::Noise => {
                 let last = NOISE.len() - 1;
                 let end = |index| if index == last { '\n' } else { ' ' };
-                NOISE.iter().enumerate().map(|(i, s)| format!("{s}{}", end(i))).collect()
+                NOISE
+                    .iter()
+                    .enumerate()
+                    .map(|(i, s)| format!("{s}{}", end(i)))
+                    .collect()
             }
             Self::Text { text, .. } => sentences(text),
         };
         if sentences.is_empty() {
-            return Err(EvalError::parameter("haystack", self.name(), "a text that has a sentence"));
+            return Err(EvalError::parameter(
+                "haystack",
+                self.name(),
+                "a text that has a sentence",
+            ));
         }
-        Ok(Stack { sentences, separator: if *self == Self::Noise { '\n' } else { ' ' } })
+        Ok(Stack {
+            sentences,
+            separator: if *self == Self::Noise { '\n' } else { ' ' },
+        })
     }
 }
 
@@ -87,13 +98,18 @@ fn sentences(text: &str) -> Vec<String> {
 
 fn ends_sentence(word: &str) -> bool {
     let bare = word.trim_end_matches(['"', '\'', ')', ']', '”', '’']);
-    let Some(stem) = bare.strip_suffix(['.', '!', '?']) else { return false };
+    let Some(stem) = bare.strip_suffix(['.', '!', '?']) else {
+        return false;
+    };
     let initial = stem.chars().count() == 1 && stem.chars().all(char::is_uppercase);
     !(bare.ends_with('.') && (initial || ABBREVIATIONS.contains(&stem)))
 }
 
 fn opens_sentence(word: &str) -> bool {
-    let first = word.trim_start_matches(['"', '\'', '(', '[', '“', '‘']).chars().next();
+    let first = word
+        .trim_start_matches(['"', '\'', '(', '[', '“', '‘'])
+        .chars()
+        .next();
     first.is_some_and(|c| c.is_uppercase() || c.is_numeric())
 }
 
@@ -112,6 +128,19 @@ pub(super) struct Size {
     pub(super) sentences: usize,
     /// Bytes of the sentence after them.
     pub(super) extra: usize,
+    /// White space at the very end.
+    pub(super) pad: &'static str,
+}
+
+impl Size {
+    /// So many whole sentences and nothing else.
+    pub(super) fn whole(sentences: usize) -> Self {
+        Self {
+            sentences,
+            extra: 0,
+            pad: "",
+        }
+    }
 }
 
 /// A haystack with its needle.
@@ -126,7 +155,11 @@ pub(super) struct Hidden {
 impl Stack {
     /// A sentence to start from: prose anywhere, noise at the beginning of a line.
     pub(super) fn start(&self, draws: &mut Draws) -> usize {
-        if self.separator == '\n' { 0 } else { draws.below(self.sentences.len()) }
+        if self.separator == '\n' {
+            0
+        } else {
+            draws.below(self.sentences.len())
+        }
     }
 
     /// Sentence `index`, counted from `start`, around the end of the source.
@@ -136,12 +169,20 @@ impl Stack {
 
     /// Whether the source has `words` anywhere.
     pub(super) fn contains(&self, words: &str) -> bool {
-        self.sentences.iter().any(|sentence| sentence.contains(words))
+        self.sentences
+            .iter()
+            .any(|sentence| sentence.contains(words))
     }
 
     /// A haystack of `size` from sentence `start` on, with `needle` at the last boundary that is
     /// not beyond `depth_percent` of it.
-    pub(super) fn hide(&self, needle: &str, start: usize, size: Size, depth_percent: u32) -> Hidden {
+    pub(super) fn hide(
+        &self,
+        needle: &str,
+        start: usize,
+        size: Size,
+        depth_percent: u32,
+    ) -> Hidden {
         let mut text = String::new();
         let mut boundaries = vec![0];
         for index in 0..size.sentences {
@@ -154,10 +195,15 @@ impl Stack {
         let share = u64::from(depth_percent.min(100)) * text.trim_end().len() as u64;
         // A boundary includes the white space before it, which the end of the text does not.
         let reached = |boundary: usize| (boundary.saturating_sub(1) as u64) * 100 <= share;
-        let at = boundaries.into_iter().rev().find(|&b| reached(b)).unwrap_or(0);
+        let at = boundaries
+            .into_iter()
+            .rev()
+            .find(|&b| reached(b))
+            .unwrap_or(0);
         text.insert(at, self.separator);
         text.insert_str(at, needle);
         text.truncate(text.trim_end().len());
+        text.push_str(size.pad);
         Hidden { text, at }
     }
 }
@@ -170,7 +216,12 @@ mod tests {
         was late! J. R. Jones (a friend) said so. The tail has no stop";
 
     fn prose() -> Stack {
-        Haystack::Text { name: "prose".into(), text: PROSE.into() }.stack().unwrap()
+        Haystack::Text {
+            name: "prose".into(),
+            text: PROSE.into(),
+        }
+        .stack()
+        .unwrap()
     }
 
     #[test]
@@ -185,14 +236,20 @@ mod tests {
             ]
         );
         assert_eq!(sentences("no stop at all"), ["no stop at all "]);
-        let empty = Haystack::Text { name: "empty".into(), text: " \n".into() };
+        let empty = Haystack::Text {
+            name: "empty".into(),
+            text: " \n".into(),
+        };
         assert!(empty.stack().is_err());
     }
 
     #[test]
     fn needles_stand_between_sentences_in_the_order_of_depth() {
         let stack = prose();
-        let size = Size { sentences: 6, extra: 3 };
+        let size = Size {
+            extra: 3,
+            ..Size::whole(6)
+        };
         let mut last = 0;
         for depth in 0..=100 {
             let hidden = stack.hide("NEEDLE.", 1, size, depth);
@@ -203,14 +260,14 @@ mod tests {
             last = hidden.at;
         }
         assert_eq!(stack.hide("NEEDLE.", 1, size, 0).at, 0);
-        let whole = stack.hide("NEEDLE.", 0, Size { sentences: 4, extra: 0 }, 100);
+        let whole = stack.hide("NEEDLE.", 0, Size::whole(4), 100);
         assert!(whole.text.ends_with("said so. NEEDLE."), "{}", whole.text);
     }
 
     #[test]
     fn noise_keeps_its_lines_whole() {
         let stack = Haystack::Noise.stack().unwrap();
-        let size = Size { sentences: 17, extra: 0 };
+        let size = Size::whole(17);
         let line = NOISE.join(" ");
         let hidden = stack.hide("NEEDLE.", 0, size, 50);
         assert_eq!(

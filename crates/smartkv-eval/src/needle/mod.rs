@@ -122,7 +122,12 @@ impl NeedleOptions {
     ) -> Result<NeedlePrompt> {
         self.check()?;
         let stack = haystack.stack()?;
-        let cell = Cell { seed: self.seed, length_tokens, depth_percent, sample };
+        let cell = Cell {
+            seed: self.seed,
+            length_tokens,
+            depth_percent,
+            sample,
+        };
         self.prompts(model, &stack)?.make(cell)
     }
 
@@ -222,7 +227,11 @@ pub struct NeedleResult {
 /// breaks, the ends are trimmed, case does not matter.
 #[must_use]
 pub fn contains_answer(prediction: &str, value: &str) -> bool {
-    let clean: String = prediction.trim().chars().map(|c| if c < ' ' { '\n' } else { c }).collect();
+    let clean: String = prediction
+        .trim()
+        .chars()
+        .map(|c| if c < ' ' { '\n' } else { c })
+        .collect();
     clean.trim().to_lowercase().contains(&value.to_lowercase())
 }
 
@@ -231,7 +240,9 @@ fn score<'a>(
     samples: impl Iterator<Item = &'a NeedleSample> + Clone,
 ) -> Option<(Proportion, Option<f64>)> {
     let accuracy = Proportion::of(samples.clone().map(|sample| sample.correct))?;
-    let gold: Vec<f64> = samples.filter_map(|s| s.gold_log_prob_per_token_nats).collect();
+    let gold: Vec<f64> = samples
+        .filter_map(|s| s.gold_log_prob_per_token_nats)
+        .collect();
     Some((accuracy, mean(&gold)))
 }
 
@@ -252,8 +263,29 @@ mod tests {
         let good = NeedleOptions::default();
         assert!(good.check().is_ok());
         assert_eq!(good.cells().count(), 6);
-        assert!(NeedleOptions { samples: 0, ..good.clone() }.check().is_err());
-        assert!(NeedleOptions { depths_percent: vec![101], ..good.clone() }.check().is_err());
-        assert!(NeedleOptions { lengths_tokens: vec![], ..good }.check().is_err());
+        assert!(
+            NeedleOptions {
+                samples: 0,
+                ..good.clone()
+            }
+            .check()
+            .is_err()
+        );
+        assert!(
+            NeedleOptions {
+                depths_percent: vec![101],
+                ..good.clone()
+            }
+            .check()
+            .is_err()
+        );
+        assert!(
+            NeedleOptions {
+                lengths_tokens: vec![],
+                ..good
+            }
+            .check()
+            .is_err()
+        );
     }
 }

@@ -60,8 +60,18 @@ impl Prompts<'_> {
     /// The prompt of one cell: it, the room for the answer included, has exactly the cell's
     /// length wherever the tokenizer allows, and never more.
     pub(super) fn make(&self, cell: Cell) -> Result<NeedlePrompt> {
-        let Cell { seed, length_tokens, depth_percent, sample } = cell;
-        let place = [seed, length_tokens as u64, u64::from(depth_percent), sample as u64];
+        let Cell {
+            seed,
+            length_tokens,
+            depth_percent,
+            sample,
+        } = cell;
+        let place = [
+            seed,
+            length_tokens as u64,
+            u64::from(depth_percent),
+            sample as u64,
+        ];
         let mut draws = Draws::keyed(place);
         let adjective = ADJECTIVES[draws.below(ADJECTIVES.len())];
         let key = format!("{adjective}-{}", NOUNS[draws.below(NOUNS.len())]);
@@ -74,8 +84,13 @@ impl Prompts<'_> {
 
         let frame = self.frame(&key)?;
         let question_tokens = self.tokenizer.encode(&frame.rest, false)?;
-        let answered = self.tokenizer.encode(&format!("{} {value}", frame.rest), false)?;
-        let gold_tokens = answered.strip_prefix(question_tokens.as_slice()).unwrap_or(&[]).to_vec();
+        let answered = self
+            .tokenizer
+            .encode(&format!("{} {value}", frame.rest), false)?;
+        let gold_tokens = answered
+            .strip_prefix(question_tokens.as_slice())
+            .unwrap_or(&[])
+            .to_vec();
         let reserved = question_tokens.len() + self.max_new_tokens;
 
         let hide = |size| self.stack.hide(&needle, start, size, depth_percent);
@@ -107,65 +122,86 @@ impl Prompts<'_> {
                     memorize it. I will quiz you about the number afterwards.\n";
         let question =
             format!("What is the special magic number for {key} mentioned in the provided text?");
-        let answer = format!("The special magic number for {key} mentioned in the provided text is");
+        let answer =
+            format!("The special magic number for {key} mentioned in the provided text is");
         let (header, footer) = match self.template {
             None => (String::new(), " ".to_owned()),
-            Some(template) => self.around(template)?,
+            Some(template) => around(template)?,
         };
         let (closing, rest) = if self.query_aware {
             (format!("\n{question}"), format!("{footer}{answer}"))
         } else {
             ("\n".to_owned(), format!("{question}{footer}{answer}"))
         };
-        Ok(Frame { opening: format!("{header}{task}"), closing, rest })
-    }
-
-    /// What the template writes before and after the text of a user.
-    fn around(&self, template: &ChatTemplate) -> Result<(String, String)> {
-        const MARK: &str = "[the user's text]";
-        let rendered = template.render(&[Message::new("user", MARK)], true)?;
-        match rendered.split_once(MARK) {
-            Some((before, after)) if !after.contains(MARK) => Ok((before.into(), after.into())),
-            _ => Err(EvalError::Template(rendered.matches(MARK).count())),
-        }
+        Ok(Frame {
+            opening: format!("{header}{task}"),
+            closing,
+            rest,
+        })
     }
 
     /// The largest haystack whose prompt has at most `length` tokens: whole sentences by binary
-    /// search, then words of the next one, then its letters.
+    /// search, then words of the next one, then its letters, then white space.
     fn fit(
         &self,
         length: usize,
         start: usize,
         count: impl Fn(Size) -> Result<usize>,
     ) -> Result<Size> {
-        let whole = |sentences| Size { sentences, extra: 0 };
-        let needed = count(whole(1))?;
+        let needed = count(Size::whole(1))?;
         if needed > length {
             return Err(EvalError::NeedleTooShort { length, needed });
         }
         let (mut fits, mut beyond) = (1, 2);
         // Every sentence has at least one token, so this ends.
-        while count(whole(beyond))? <= length {
+        while count(Size::whole(beyond))? <= length {
             (fits, beyond) = (beyond, beyond * 2);
         }
         while beyond - fits > 1 {
             let middle = fits.midpoint(beyond);
-            if count(whole(middle))? <= length { fits = middle } else { beyond = middle }
+            if count(Size::whole(middle))? <= length {
+                fits = middle;
+            } else {
+                beyond = middle;
+            }
         }
+        let mut best = (count(Size::whole(fits))?, Size::whole(fits));
+        let mut try_size = |size| {
+            if best.0 < length {
+                let tokens = count(size)?;
+                if tokens > best.0 && tokens <= length {
+                    best = (tokens, size);
+                }
+            }
+            Ok::<_, EvalError>(best.1)
+        };
         let next = self.stack.sentence(start, fits);
-        let words = next.char_indices().filter(|(_, c)| c.is_whitespace()).map(|(at, _)| at);
+        let words = next
+            .char_indices()
+            .filter(|(_, c)| c.is_whitespace())
+            .map(|(at, _)| at);
         let letters = next.char_indices().map(|(at, c)| at + c.len_utf8());
-        let mut best = (count(whole(fits))?, whole(fits));
+        let mut size = Size::whole(fits);
         for extra in words.chain(letters) {
-            if best.0 == length {
-                break;
-            }
-            let size = Size { sentences: fits, extra };
-            let tokens = count(size)?;
-            if tokens > best.0 && tokens <= length {
-                best = (tokens, size);
-            }
+            size = try_size(Size {
+                extra,
+                ..Size::whole(fits)
+            })?;
         }
-        Ok(best.1)
+        // The first letter of a word may bring two tokens at once.
+        for pad in [" ", "\n", "  ", " \n", "\n\n", "\n \n"] {
+            size = try_size(Size { pad, ..size })?;
+        }
+        Ok(size)
+    }
+}
+
+/// What the template writes before and after the text of a user.
+fn around(template: &ChatTemplate) -> Result<(String, String)> {
+    const MARK: &str = "[the user's text]";
+    let rendered = template.render(&[Message::new("user", MARK)], true)?;
+    match rendered.split_once(MARK) {
+        Some((before, after)) if !after.contains(MARK) => Ok((before.into(), after.into())),
+        _ => Err(EvalError::Template(rendered.matches(MARK).count())),
     }
 }

@@ -39,15 +39,32 @@ pub fn needles(
     let mut samples = Vec::new();
     let mut timing = Timing::default();
     for (unit, cell) in options.cells().enumerate() {
-        let Cell { length_tokens, depth_percent, .. } = cell;
-        progress.message(&format!("needle in {length_tokens} tokens at {depth_percent}%"));
+        let Cell {
+            length_tokens,
+            depth_percent,
+            ..
+        } = cell;
+        progress.message(&format!(
+            "needle in {length_tokens} tokens at {depth_percent}%"
+        ));
         let prompt = prompts.make(cell)?;
-        let run = Run { stepper: Stepper { model, progress, unit }, options, prompt: &prompt };
+        let run = Run {
+            stepper: Stepper {
+                model,
+                progress,
+                unit,
+            },
+            options,
+            prompt: &prompt,
+        };
         samples.push(run.sample(cell, subject, &mut timing)?);
     }
     let chat_template = prompts.template.is_some();
     let result = summarise(options, chat_template, haystack.name(), samples);
-    Ok((result.ok_or_else(|| EvalError::Statistics("accuracy of no samples".into()))?, timing))
+    Ok((
+        result.ok_or_else(|| EvalError::Statistics("accuracy of no samples".into()))?,
+        timing,
+    ))
 }
 
 fn summarise(
@@ -58,8 +75,17 @@ fn summarise(
 ) -> Option<NeedleResult> {
     let cells = samples.chunks(options.samples).map(|cell| {
         let (accuracy, gold_log_prob_per_token_nats) = score(cell.iter())?;
-        let NeedleSample { length_tokens, depth_percent, .. } = *cell.first()?;
-        Some(NeedleCell { length_tokens, depth_percent, accuracy, gold_log_prob_per_token_nats })
+        let NeedleSample {
+            length_tokens,
+            depth_percent,
+            ..
+        } = *cell.first()?;
+        Some(NeedleCell {
+            length_tokens,
+            depth_percent,
+            accuracy,
+            gold_log_prob_per_token_nats,
+        })
     });
     let cells = cells.collect::<Option<_>>()?;
     let (accuracy, gold_log_prob_per_token_nats) = score(samples.iter())?;
@@ -96,7 +122,11 @@ impl Run<'_> {
         subject: &mut dyn Subject,
         timing: &mut Timing,
     ) -> Result<NeedleSample> {
-        let Self { options, prompt, stepper } = self;
+        let Self {
+            options,
+            prompt,
+            stepper,
+        } = self;
         let mut prefill = PhaseTime::default();
         let logits = self.ask(subject, &mut prefill)?;
         timing.prefill.push(prefill);
@@ -105,7 +135,10 @@ impl Run<'_> {
         timing.decode.push(decode);
         let prompt_tokens = prompt.context_tokens.len() + prompt.question_tokens.len();
         // The rest of the room was not needed.
-        stepper.progress.advance(cell.length_tokens.saturating_sub(prompt_tokens + decode.tokens));
+        stepper.progress.advance(
+            cell.length_tokens
+                .saturating_sub(prompt_tokens + decode.tokens),
+        );
 
         let gold_tokens = prompt.gold_tokens.len();
         let gold = if !options.gold_log_prob || gold_tokens == 0 {
@@ -137,7 +170,11 @@ impl Run<'_> {
 
     /// Compresses the context, then runs the question against it: the logits after the question.
     fn ask(&self, subject: &mut dyn Subject, time: &mut PhaseTime) -> Result<Logits> {
-        let Self { stepper, options, prompt } = self;
+        let Self {
+            stepper,
+            options,
+            prompt,
+        } = self;
         subject.hook().reset();
         stepper.prefill(subject, &prompt.context_tokens, options.prefill_chunk, time)?;
         let mut question = PhaseTime::default();
@@ -156,13 +193,23 @@ impl Run<'_> {
         time: &mut PhaseTime,
     ) -> Result<Answer> {
         let tokenizer = self.stepper.model.tokenizer();
-        let mut answer = Answer { tokens: Vec::new(), stop: Stop::MaxNewTokens, gold: Vec::new() };
+        let mut answer = Answer {
+            tokens: Vec::new(),
+            stop: Stop::MaxNewTokens,
+            gold: Vec::new(),
+        };
         let mut same = true;
         loop {
             let row = last(&logits)?;
             let next = argmax(row)?;
-            let gold = self.prompt.gold_tokens.get(answer.tokens.len()).filter(|_| same);
-            answer.gold.extend(gold.and_then(|&gold| log_prob(row, gold)));
+            let gold = self
+                .prompt
+                .gold_tokens
+                .get(answer.tokens.len())
+                .filter(|_| same);
+            answer
+                .gold
+                .extend(gold.and_then(|&gold| log_prob(row, gold)));
             same = gold == Some(&next);
             if tokenizer.is_eos(next) {
                 answer.stop = Stop::Eos;
@@ -173,7 +220,9 @@ impl Run<'_> {
                 return Ok(answer);
             }
             let want = LogitsFor::Last;
-            logits = self.stepper.step(subject, &[next], Phase::Decode, want, time)?;
+            logits = self
+                .stepper
+                .step(subject, &[next], Phase::Decode, want, time)?;
         }
     }
 
@@ -181,7 +230,13 @@ impl Run<'_> {
     /// this costs is neither timed nor observed.
     fn force_gold(&self, subject: &mut dyn Subject) -> Result<Vec<f64>> {
         let subject = &mut Unwatched(subject.hook());
-        let quiet = Self { stepper: Stepper { progress: &NoProgress, ..self.stepper }, ..*self };
+        let quiet = Self {
+            stepper: Stepper {
+                progress: &NoProgress,
+                ..self.stepper
+            },
+            ..*self
+        };
         let mut time = PhaseTime::default();
         let mut logits = quiet.ask(subject, &mut time)?;
         let mut gold = Vec::with_capacity(self.prompt.gold_tokens.len());
@@ -189,7 +244,9 @@ impl Run<'_> {
             if index > 0 {
                 let before = &self.prompt.gold_tokens[index - 1..index];
                 let want = LogitsFor::Last;
-                logits = quiet.stepper.step(subject, before, Phase::Decode, want, &mut time)?;
+                logits = quiet
+                    .stepper
+                    .step(subject, before, Phase::Decode, want, &mut time)?;
             }
             // `argmax` refuses logits that are not finite, and says which.
             argmax(last(&logits)?)?;

@@ -1,6 +1,6 @@
 //! The paired bootstrap of a mean.
 
-use super::{float, mean, quantile::of_sorted};
+use super::{float, mean, quantile::of_sorted, sign_flip};
 use crate::error::{EvalError, Result};
 use crate::random::Draws;
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,11 @@ pub struct Bootstrap {
 
 impl Default for Bootstrap {
     fn default() -> Self {
-        Self { resamples: 10_000, level: 0.95, seed: 0 }
+        Self {
+            resamples: 10_000,
+            level: 0.95,
+            seed: 0,
+        }
     }
 }
 
@@ -33,7 +37,11 @@ impl Bootstrap {
             return Err(EvalError::parameter("bootstrap.resamples", 0, "at least 1"));
         }
         if !(self.level > 0.0 && self.level < 1.0) {
-            return Err(EvalError::parameter("bootstrap.level", self.level, "between 0 and 1"));
+            return Err(EvalError::parameter(
+                "bootstrap.level",
+                self.level,
+                "between 0 and 1",
+            ));
         }
         Ok(())
     }
@@ -54,7 +62,11 @@ impl Interval {
     /// The interval of a monotonically increasing function of the quantity.
     #[must_use]
     pub fn map(self, f: impl Fn(f64) -> f64) -> Self {
-        Self { low: f(self.low), high: f(self.high), ..self }
+        Self {
+            low: f(self.low),
+            high: f(self.high),
+            ..self
+        }
     }
 
     /// Whether `value` lies inside, ends included.
@@ -81,9 +93,8 @@ pub struct Difference {
     /// The mean of the differences and its interval.
     #[serde(flatten)]
     pub estimate: Estimate,
-    /// Two-sided bootstrap p-value against no difference, with the +1 correction; absent with
-    /// fewer than two units.
-    pub p_two_sided: Option<f64>,
+    /// Two-sided p-value of the [sign-flip test](super::sign_flip) against no difference.
+    pub p_two_sided: f64,
 }
 
 /// The mean of `units` with a percentile bootstrap interval over them.
@@ -93,14 +104,11 @@ pub struct Difference {
 /// # Errors
 /// No units, units that are not finite, parameters that do not [`check`](Bootstrap::check).
 pub fn bootstrap_mean(units: &[f64], how: &Bootstrap) -> Result<Estimate> {
-    Ok(resample(units, how)?.0)
-}
-
-/// The estimate and the sorted means of the resamples, none with fewer than two units.
-fn resample(units: &[f64], how: &Bootstrap) -> Result<(Estimate, Vec<f64>)> {
     how.check()?;
     if let Some(value) = units.iter().find(|value| !value.is_finite()) {
-        return Err(EvalError::Statistics(format!("bootstrap of a value that is {value}")));
+        return Err(EvalError::Statistics(format!(
+            "bootstrap of a value that is {value}"
+        )));
     }
     let Some(centre) = mean(units) else {
         return Err(EvalError::Statistics("bootstrap of no values".into()));
@@ -116,11 +124,19 @@ fn resample(units: &[f64], how: &Bootstrap) -> Result<(Estimate, Vec<f64>)> {
     let tail = (1.0 - how.level) / 2.0;
     let interval = of_sorted(&means, tail)
         .zip(of_sorted(&means, 1.0 - tail))
-        .map(|(low, high)| Interval { low, high, level: how.level });
-    Ok((Estimate { mean: centre, interval, units: n }, means))
+        .map(|(low, high)| Interval {
+            low,
+            high,
+            level: how.level,
+        });
+    Ok(Estimate {
+        mean: centre,
+        interval,
+        units: n,
+    })
 }
 
-/// [`bootstrap_mean`] of `b - a`, unit by unit, with a p-value.
+/// [`bootstrap_mean`] of `b - a`, unit by unit, with the p-value of a sign-flip test.
 ///
 /// # Errors
 /// Different numbers of units, and those of [`bootstrap_mean`].
@@ -133,14 +149,15 @@ pub fn paired_difference(a: &[f64], b: &[f64], how: &Bootstrap) -> Result<Differ
         )));
     }
     let differences: Vec<f64> = a.iter().zip(b).map(|(a, b)| b - a).collect();
-    let (estimate, means) = resample(&differences, how)?;
-    let not_above = means.partition_point(|&mean| mean <= 0.0);
-    let not_below = means.len() - means.partition_point(|&mean| mean < 0.0);
-    let p = 2.0 * float(not_above.min(not_below) + 1) / float(means.len() + 1);
-    Ok(Difference { estimate, p_two_sided: (!means.is_empty()).then_some(p.min(1.0)) })
+    let estimate = bootstrap_mean(&differences, how)?;
+    Ok(Difference {
+        estimate,
+        p_two_sided: sign_flip(&differences, how.resamples, how.seed),
+    })
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "exact where it is exact")]
 mod tests {
     use super::*;
 
@@ -151,29 +168,53 @@ mod tests {
         assert!(bootstrap_mean(&[1.0, f64::NAN], &how).is_err());
         assert!(paired_difference(&[1.0], &[1.0, 2.0], &how).is_err());
         assert!(bootstrap_mean(&[1.0], &Bootstrap { level: 1.0, ..how }).is_err());
-        assert!(bootstrap_mean(&[1.0], &Bootstrap { resamples: 0, ..how }).is_err());
+        assert!(
+            bootstrap_mean(
+                &[1.0],
+                &Bootstrap {
+                    resamples: 0,
+                    ..how
+                }
+            )
+            .is_err()
+        );
     }
 
     #[test]
     fn one_unit_has_no_interval() {
         let estimate = bootstrap_mean(&[3.0], &Bootstrap::default()).unwrap();
-        assert_eq!((estimate.mean, estimate.interval, estimate.units), (3.0, None, 1));
+        assert_eq!(
+            (estimate.mean, estimate.interval, estimate.units),
+            (3.0, None, 1)
+        );
     }
 
     #[test]
     fn same_seed_same_interval() {
         let units: Vec<f64> = (0..12).map(|i| f64::from(i % 5) - 1.0).collect();
-        let how = Bootstrap { resamples: 500, ..Bootstrap::default() };
-        assert_eq!(bootstrap_mean(&units, &how).unwrap(), bootstrap_mean(&units, &how).unwrap());
+        let how = Bootstrap {
+            resamples: 500,
+            ..Bootstrap::default()
+        };
+        assert_eq!(
+            bootstrap_mean(&units, &how).unwrap(),
+            bootstrap_mean(&units, &how).unwrap()
+        );
         let other = bootstrap_mean(&units, &Bootstrap { seed: 1, ..how }).unwrap();
-        assert_ne!(bootstrap_mean(&units, &how).unwrap().interval, other.interval);
+        assert_ne!(
+            bootstrap_mean(&units, &how).unwrap().interval,
+            other.interval
+        );
     }
 
     #[test]
     fn equal_units_have_a_point_interval() {
         let difference = paired_difference(&[1.0; 9], &[1.0; 9], &Bootstrap::default()).unwrap();
         let interval = difference.estimate.interval.unwrap();
-        assert_eq!((difference.estimate.mean, interval.low, interval.high), (0.0, 0.0, 0.0));
-        assert_eq!(difference.p_two_sided, Some(1.0));
+        assert_eq!(
+            (difference.estimate.mean, interval.low, interval.high),
+            (0.0, 0.0, 0.0)
+        );
+        assert_eq!(difference.p_two_sided, 1.0);
     }
 }

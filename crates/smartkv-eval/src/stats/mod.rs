@@ -4,10 +4,12 @@
 //! correlated, and pretending otherwise makes every interval too narrow.
 
 mod bootstrap;
+mod permutation;
 mod proportion;
 mod quantile;
 
 pub use bootstrap::{Bootstrap, Difference, Estimate, Interval, bootstrap_mean, paired_difference};
+pub use permutation::sign_flip;
 pub use proportion::{McNemar, Proportion, Z_95, Z_99, mcnemar_exact, mcnemar_paired, wilson};
 pub use quantile::{Quantiles, mean, median, quantile};
 

@@ -26,10 +26,16 @@ impl Proportion {
     /// Counts the true outcomes; `None` of nothing.
     #[must_use]
     pub fn of(outcomes: impl IntoIterator<Item = bool>) -> Option<Self> {
-        let (successes, trials) =
-            outcomes.into_iter().fold((0, 0), |(hits, n), hit| (hits + usize::from(hit), n + 1));
+        let (successes, trials) = outcomes
+            .into_iter()
+            .fold((0, 0), |(hits, n), hit| (hits + usize::from(hit), n + 1));
         let interval = wilson(successes, trials, Z_95, 0.95).ok()?;
-        Some(Self { successes, trials, share: float(successes) / float(trials), interval })
+        Some(Self {
+            successes,
+            trials,
+            share: float(successes) / float(trials),
+            interval,
+        })
     }
 }
 
@@ -48,8 +54,16 @@ pub fn wilson(successes: usize, trials: usize, z: f64, level: f64) -> Result<Int
     let centre = (share + z * z / (2.0 * n)) / scale;
     let half = z * (share * (1.0 - share) / n + z * z / (4.0 * n * n)).sqrt() / scale;
     // At the ends the formula is exact, rounding is not.
-    let low = if successes == 0 { 0.0 } else { (centre - half).max(0.0) };
-    let high = if successes == trials { 1.0 } else { (centre + half).min(1.0) };
+    let low = if successes == 0 {
+        0.0
+    } else {
+        (centre - half).max(0.0)
+    };
+    let high = if successes == trials {
+        1.0
+    } else {
+        (centre + half).min(1.0)
+    };
     Ok(Interval { low, high, level })
 }
 
@@ -75,7 +89,11 @@ pub fn mcnemar_exact(only_first: usize, only_second: usize) -> McNemar {
         tail += (ln_choose - float(n) * std::f64::consts::LN_2).exp();
         ln_choose += (float(n - k) / float(k + 1)).ln();
     }
-    McNemar { only_first, only_second, p_two_sided: (2.0 * tail).min(1.0) }
+    McNemar {
+        only_first,
+        only_second,
+        p_two_sided: (2.0 * tail).min(1.0),
+    }
 }
 
 /// [`mcnemar_exact`] of paired outcomes.
@@ -90,12 +108,18 @@ pub fn mcnemar_paired(first: &[bool], second: &[bool]) -> Result<McNemar> {
             second.len()
         )));
     }
-    let count =
-        |a: bool, b: bool| first.iter().zip(second).filter(|&(&x, &y)| (x, y) == (a, b)).count();
+    let count = |a: bool, b: bool| {
+        first
+            .iter()
+            .zip(second)
+            .filter(|&(&x, &y)| (x, y) == (a, b))
+            .count()
+    };
     Ok(mcnemar_exact(count(true, false), count(false, true)))
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "exact where it is exact")]
 mod tests {
     use super::*;
 
@@ -118,14 +142,20 @@ mod tests {
     #[test]
     fn mcnemar_counts_discordant_pairs() {
         let test = mcnemar_paired(&[true, true, false, true], &[true, false, true, false]).unwrap();
-        assert_eq!((test.only_first, test.only_second, test.p_two_sided), (2, 1, 1.0));
+        assert_eq!(
+            (test.only_first, test.only_second, test.p_two_sided),
+            (2, 1, 1.0)
+        );
         assert_eq!(mcnemar_exact(0, 0).p_two_sided, 1.0);
         assert!(mcnemar_paired(&[true], &[]).is_err());
     }
 
     #[test]
     fn mcnemar_is_symmetric_and_survives_large_counts() {
-        assert_eq!(mcnemar_exact(4, 19).p_two_sided, mcnemar_exact(19, 4).p_two_sided);
+        assert_eq!(
+            mcnemar_exact(4, 19).p_two_sided,
+            mcnemar_exact(19, 4).p_two_sided
+        );
         let p = mcnemar_exact(5_000, 5_200).p_two_sided;
         assert!(p > 0.04 && p < 0.06, "{p}");
     }

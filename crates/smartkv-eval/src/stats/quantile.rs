@@ -15,7 +15,7 @@ pub fn median(values: &[f64]) -> Option<f64> {
     quantile(values, 0.5)
 }
 
-/// Quantile with linear interpolation between order statistics, as NumPy does by default.
+/// Quantile with linear interpolation between order statistics, as `NumPy` does by default.
 ///
 /// `share` is clamped to `0..=1`; NaN values sort last. `None` of nothing.
 #[must_use]
@@ -29,7 +29,11 @@ pub fn quantile(values: &[f64], share: f64) -> Option<f64> {
 pub(super) fn of_sorted(sorted: &[f64], share: f64) -> Option<f64> {
     let last = sorted.len().checked_sub(1)?;
     let place = share.clamp(0.0, 1.0) * float(last);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0..=last")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "0..=last"
+    )]
     let below = (place.floor() as usize).min(last);
     let above = (below + 1).min(last);
     let part = place - float(below);

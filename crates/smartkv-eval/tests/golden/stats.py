@@ -12,7 +12,7 @@ import scipy
 from scipy import stats
 
 units6 = [0.31, -0.12, 0.05, 0.44, 0.27, -0.03]
-units20 = [round(float(x), 6) for x in np.random.default_rng(3).gamma(2.0, 0.05, 20) - 0.03]
+units20 = [round(float(x), 6) for x in np.random.default_rng(3).gamma(2.0, 0.05, 20) - 0.07]
 tail40 = [round(float(x), 6) for x in np.random.default_rng(5).lognormal(-2.0, 1.5, 40)]
 
 
@@ -25,6 +25,17 @@ def every_resample(units):
 def wilson(k, n, level):
     ci = stats.binomtest(k, n).proportion_ci(confidence_level=level, method="wilson")
     return {"successes": k, "trials": n, "level": level, "low": ci.low, "high": ci.high}
+
+
+def sign_flip(units, resamples):
+    """All 2^n sign assignments, or so many random ones."""
+    x = np.array(units)
+    test = stats.permutation_test(
+        (x, np.zeros_like(x)), lambda a, b, axis: np.mean(a - b, axis=axis), vectorized=True,
+        permutation_type="samples", n_resamples=resamples or np.inf,
+        batch=10_000, rng=np.random.default_rng(13),
+    )
+    return float(test.pvalue)
 
 
 exact6 = every_resample(units6)
@@ -42,7 +53,6 @@ json.dump(
             "mean": float(np.mean(units6)),
             "low": float(np.quantile(exact6, 0.025)),
             "high": float(np.quantile(exact6, 0.975)),
-            "p_two_sided": float(2 * min((exact6 <= 0).mean(), (exact6 >= 0).mean())),
         },
         "bootstrap_scipy": {
             "units": units20,
@@ -50,6 +60,10 @@ json.dump(
             "low": float(boot20.low),
             "high": float(boot20.high),
         },
+        "sign_flip": [
+            {"units": units, "p": sign_flip(units, resamples), "exact": resamples is None}
+            for units, resamples in [(units6, None), (units20[:12], None), (units20, 500_000)]
+        ],
         "wilson": [
             wilson(k, n, level)
             for k, n in [(0, 9), (1, 9), (7, 9), (9, 9), (50, 100), (171, 200)]

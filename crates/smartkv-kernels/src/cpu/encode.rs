@@ -118,7 +118,7 @@ fn absmax(values: &[f32]) -> f32 {
     lanes(max).into_iter().fold(0.0, f32::max)
 }
 
-/// Smallest and largest value. Of zeros with different signs, the first is the smallest.
+/// Smallest and largest value. A smallest value of zero is positive zero, whatever the order.
 #[target_feature(enable = "avx2,fma,f16c")]
 fn extremes(values: &[f32]) -> (f32, f32) {
     let mut min = _mm256_set1_ps(f32::INFINITY);

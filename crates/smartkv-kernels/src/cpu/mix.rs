@@ -4,14 +4,19 @@
 use super::packed::{Grids, Packed};
 use super::simd::{Kernel, Simd};
 
-/// Mix for `NQ` queries; `p` begins at the row of the first one. `PAIRS` when the vectors of a
-/// group are even in number, so that two are decoded at once.
-pub(super) struct Mix<'a, const BITS: usize, const NQ: usize, const PAIRS: bool> {
+/// Arguments of [`Mix`]: weights that begin at the row of the first query, and the queries' sums.
+pub(super) struct MixCall<'a> {
     pub(super) values: &'a Packed<'a>,
     pub(super) p: &'a [f32],
     pub(super) stride: usize,
     pub(super) acc: &'a mut [f32],
 }
+
+/// Mix for `NQ` queries. `PAIRS` when the vectors of a group are even in number, so that two are
+/// decoded at once.
+pub(super) struct Mix<'a, const BITS: usize, const NQ: usize, const PAIRS: bool>(
+    pub(super) MixCall<'a>,
+);
 
 impl<const BITS: usize, const NQ: usize, const PAIRS: bool> Kernel for Mix<'_, BITS, NQ, PAIRS> {
     type Out = ();
@@ -31,12 +36,12 @@ impl<const BITS: usize, const NQ: usize, const PAIRS: bool> Mix<'_, BITS, NQ, PA
     /// The whole mix, `WIDTH` vectors of channels at a time.
     #[inline(always)]
     fn by_vectors<S: Simd, const WIDTH: usize>(self, simd: S) {
-        let Self {
+        let MixCall {
             values,
             p,
             stride,
             acc,
-        } = self;
+        } = self.0;
         let len = values.rows.len;
         assert_eq!(acc.len(), NQ * values.rows.head_dim, "accumulators");
         assert!(p.len() >= (NQ - 1) * stride + len, "weights: too short");

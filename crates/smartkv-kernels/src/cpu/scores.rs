@@ -4,14 +4,19 @@ use super::packed::{Codes, Grids, MAX_HEAD_DIM, Packed};
 use super::simd::{Kernel, MAX_LANES, Simd};
 use std::mem::MaybeUninit;
 
-/// Scores of `NQ` queries; `out` begins at the row of the first one. `PAIRS` when the vectors of
-/// a group are even in number, so that two are decoded at once.
-pub(super) struct Scores<'a, const BITS: usize, const NQ: usize, const PAIRS: bool> {
+/// Arguments of [`Scores`]: the queries' rows, and scores that begin at the row of the first.
+pub(super) struct ScoresCall<'a> {
     pub(super) keys: &'a Packed<'a>,
     pub(super) q: &'a [f32],
     pub(super) out: &'a mut [f32],
     pub(super) stride: usize,
 }
+
+/// Scores of `NQ` queries. `PAIRS` when the vectors of a group are even in number, so that two
+/// are decoded at once.
+pub(super) struct Scores<'a, const BITS: usize, const NQ: usize, const PAIRS: bool>(
+    pub(super) ScoresCall<'a>,
+);
 
 /// Vectors of partial sums, one for each key of a block.
 #[repr(align(64))]
@@ -35,12 +40,12 @@ impl<const BITS: usize, const NQ: usize, const PAIRS: bool> Scores<'_, BITS, NQ,
     /// All scores, `KEYS` keys at a time.
     #[inline(always)]
     fn by_keys<S: Simd, const KEYS: usize>(self, simd: S) {
-        let Self {
+        let ScoresCall {
             keys,
             q,
             out,
             stride,
-        } = self;
+        } = self.0;
         let (len, head_dim) = (keys.rows.len, keys.rows.head_dim);
         assert_eq!(q.len(), NQ * head_dim, "queries");
         assert!(out.len() >= (NQ - 1) * stride + len, "scores: too short");
@@ -138,6 +143,7 @@ impl<const NQ: usize> Dots<'_, NQ> {
     /// # Safety
     /// The keys `first + at .. first + last` must exist, `grids` hold their scales, and the
     /// queries be valid for reading a row.
+    #[expect(clippy::needless_range_loop, reason = "one index into several arrays")]
     #[inline(always)]
     unsafe fn dots<S: Simd, const BITS: usize, const KEYS: usize, const PAIRS: bool>(
         &self,

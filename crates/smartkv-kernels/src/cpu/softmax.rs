@@ -67,7 +67,7 @@ impl Kernel for SoftmaxPart<'_> {
 #[inline(always)]
 fn exp_nonpositive<S: Simd>(simd: S, x: S::V) -> S::V {
     /// `ln 2` in two parts; the first has few bits, so that its multiples are exact.
-    const LN2: [f32; 2] = [0.693_359_375, -2.121_944_4e-4];
+    const LN2: [f32; 2] = [355.0 / 512.0, -2.121_944_4e-4];
     /// Coefficients of `(exp(r) - 1 - r) / r²` for `|r| <= ln 2 / 2`, highest first: the
     /// approximation of the Cephes library.
     const POLYNOMIAL: [f32; 6] = [
@@ -76,7 +76,7 @@ fn exp_nonpositive<S: Simd>(simd: S, x: S::V) -> S::V {
         8.333_452e-3,
         4.166_579_6e-2,
         1.666_666_5e-1,
-        5.000_000_1e-1,
+        0.5,
     ];
     /// Just above `ln 2^-126`: the smallest normal result.
     const SMALLEST: f32 = -87.336_54;

@@ -1,0 +1,263 @@
+//! Kernels touch nothing outside their slices, and refuse slices that are too short.
+
+use half::f16;
+use smartkv_core::{Bits, Format, Kernels, Rows, RowsMut};
+use smartkv_kernels::conformance::formats;
+use smartkv_kernels::{available, by_name};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+fn implementations() -> impl Iterator<Item = &'static dyn Kernels> {
+    available().into_iter().map(|name| by_name(name).unwrap())
+}
+
+struct Stored {
+    payload: Vec<u8>,
+    scales: Vec<f16>,
+    zeros: Vec<f16>,
+}
+
+fn encode(kernels: &dyn Kernels, format: Format, head_dim: usize, rows: usize) -> Stored {
+    let x: Vec<f32> = (0..rows * head_dim)
+        .map(|i| (i as f32 * 0.61).sin())
+        .collect();
+    let (mut payload, mut scales, mut zeros) = (vec![], vec![], vec![]);
+    let out = RowsMut {
+        payload: &mut payload,
+        scales: &mut scales,
+        zeros: &mut zeros,
+    };
+    kernels.encode(format, head_dim, &x, out);
+    Stored {
+        payload,
+        scales,
+        zeros,
+    }
+}
+
+/// Every slice ends, then begins, where the memory does: an access beyond it kills the test.
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+#[test]
+fn nothing_outside_the_slices_is_touched() {
+    for kernels in implementations() {
+        for head_dim in [8, 16, 24, 40, 64, 96, 128] {
+            for format in formats(head_dim) {
+                for rows in [1, 2, 5, 16, 17, 64] {
+                    for queries in [1, 3, 4, 14, 35] {
+                        for end in [true, false] {
+                            at_the_edge(kernels, format, head_dim, rows, queries, end);
+                        }
+                    }
+                }
+            }
+        }
+        for len in 0..40 {
+            kernels.softmax_part(fence::Fenced::new(&vec![1.0; len], true).get());
+            kernels.softmax_part(fence::Fenced::new(&vec![1.0; len], false).get());
+        }
+    }
+}
+
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+fn at_the_edge(
+    kernels: &dyn Kernels,
+    format: Format,
+    head_dim: usize,
+    len: usize,
+    queries: usize,
+    end: bool,
+) {
+    use fence::Fenced;
+    let stored = encode(kernels, format, head_dim, len);
+    let mut payload = Fenced::new(&stored.payload, end);
+    let mut scales = Fenced::new(&stored.scales, end);
+    let mut zeros = Fenced::new(&stored.zeros, end);
+    let rows = Rows {
+        format,
+        head_dim,
+        len,
+        payload: payload.get(),
+        scales: scales.get(),
+        zeros: zeros.get(),
+    };
+    let mut vectors = Fenced::new(&vec![0.25; queries * head_dim], end);
+    // The last query's row ends with its last score.
+    let stride = len + 3;
+    let mut weights = Fenced::new(&vec![0.5; (queries - 1) * stride + len], end);
+    kernels.scores(rows, vectors.get(), weights.get(), stride);
+    kernels.mix(rows, weights.get(), stride, vectors.get());
+    let mut decoded = Fenced::new(&vec![0.0; len * head_dim], end);
+    kernels.decode(rows, decoded.get());
+    let (mut payload, mut scales, mut zeros) = (vec![], vec![], vec![]);
+    let out = RowsMut {
+        payload: &mut payload,
+        scales: &mut scales,
+        zeros: &mut zeros,
+    };
+    kernels.encode(format, head_dim, decoded.get(), out);
+}
+
+/// Lengths are checked before anything is read or written.
+#[test]
+fn short_slices_are_refused() {
+    let (head_dim, len, queries, stride) = (64, 9, 3, 12);
+    for kernels in implementations() {
+        for format in formats(head_dim) {
+            let Stored {
+                payload,
+                scales,
+                zeros,
+            } = encode(kernels, format, head_dim, len);
+            let rows = Rows {
+                format,
+                head_dim,
+                len,
+                payload: &payload,
+                scales: &scales,
+                zeros: &zeros,
+            };
+            let mut short = vec![Rows {
+                payload: &payload[1..],
+                ..rows
+            }];
+            if format.bits != Bits::F16 {
+                short.push(Rows {
+                    scales: &scales[1..],
+                    ..rows
+                });
+            }
+            if !format.symmetric {
+                short.push(Rows {
+                    zeros: &zeros[1..],
+                    ..rows
+                });
+            }
+            let needed = (queries - 1) * stride + len;
+            let run = |rows: Rows<'_>, scores: usize, decoded: usize| {
+                let mut vectors = vec![0.5; queries * head_dim];
+                let mut weights = vec![0.5; scores];
+                let mut out = vec![0.5; decoded];
+                let refused = |run: &mut dyn FnMut()| catch_unwind(AssertUnwindSafe(run)).is_err();
+                [
+                    refused(&mut || kernels.scores(rows, &vectors, &mut weights, stride)),
+                    refused(&mut || kernels.mix(rows, &weights, stride, &mut vectors)),
+                    refused(&mut || kernels.decode(rows, &mut out)),
+                ]
+            };
+            let label = format!("{}, {format}", kernels.name());
+            assert_eq!(run(rows, needed, len * head_dim), [false; 3], "{label}");
+            assert_eq!(
+                run(rows, needed - 1, len * head_dim)[..2],
+                [true; 2],
+                "{label}"
+            );
+            if kernels.name() != "scalar" {
+                assert!(run(rows, needed, len * head_dim - 1)[2], "{label}");
+                for rows in short {
+                    assert_eq!(run(rows, needed, len * head_dim), [true; 3], "{label}");
+                }
+            }
+        }
+    }
+}
+
+/// Slices next to pages that cannot be accessed.
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+mod fence {
+    use std::ffi::{c_int, c_void};
+    use std::marker::PhantomData;
+
+    unsafe extern "C" {
+        fn mmap(
+            addr: *mut c_void,
+            length: usize,
+            prot: c_int,
+            flags: c_int,
+            fd: c_int,
+            offset: i64,
+        ) -> *mut c_void;
+        fn mprotect(addr: *mut c_void, len: usize, prot: c_int) -> c_int;
+        fn munmap(addr: *mut c_void, length: usize) -> c_int;
+    }
+
+    const PROT_NONE: c_int = 0;
+    const PROT_READ_WRITE: c_int = 3;
+    const MAP_PRIVATE_ANONYMOUS: c_int = 0x22;
+    /// A multiple of every page size in use.
+    const PAGE: usize = 1 << 16;
+
+    /// A copy of a slice that ends, or begins, at a page that cannot be accessed.
+    pub struct Fenced<T> {
+        map: *mut c_void,
+        size: usize,
+        start: *mut T,
+        len: usize,
+        owned: PhantomData<T>,
+    }
+
+    impl<T: Copy> Fenced<T> {
+        pub fn new(values: &[T], end: bool) -> Self {
+            let bytes = size_of_val(values);
+            let size = bytes.next_multiple_of(PAGE) + 2 * PAGE;
+            // SAFETY: a new mapping, of which only the middle stays accessible; the values lie
+            // in the middle, and their bytes are a multiple of their alignment.
+            unsafe {
+                let map = mmap(
+                    std::ptr::null_mut(),
+                    size,
+                    PROT_NONE,
+                    MAP_PRIVATE_ANONYMOUS,
+                    -1,
+                    0,
+                );
+                assert_ne!(map as isize, -1, "mmap");
+                let middle = map.byte_add(PAGE);
+                let inner = size - 2 * PAGE;
+                if inner > 0 {
+                    assert_eq!(mprotect(middle, inner, PROT_READ_WRITE), 0, "mprotect");
+                }
+                let start = middle
+                    .byte_add(if end { inner - bytes } else { 0 })
+                    .cast::<T>();
+                std::ptr::copy_nonoverlapping(values.as_ptr(), start, values.len());
+                Self {
+                    map,
+                    size,
+                    start,
+                    len: values.len(),
+                    owned: PhantomData,
+                }
+            }
+        }
+
+        pub fn get(&mut self) -> &mut [T] {
+            // SAFETY: the values were copied there, and the mapping lives as long as `self`.
+            unsafe { std::slice::from_raw_parts_mut(self.start, self.len) }
+        }
+    }
+
+    impl<T> Drop for Fenced<T> {
+        fn drop(&mut self) {
+            // SAFETY: the mapping is this one's own.
+            unsafe { munmap(self.map, self.size) };
+        }
+    }
+
+    /// A read beyond either edge must be noticed, or the test above proves nothing.
+    #[test]
+    fn the_fence_holds() {
+        if std::env::var_os("SMARTKV_CROSS_THE_FENCE").is_some() {
+            let mut fenced = Fenced::new(&[1u8; 8], true);
+            // SAFETY: none; it is expected to kill this process.
+            std::hint::black_box(unsafe { fenced.get().as_ptr().add(8).read_volatile() });
+            return;
+        }
+        let me = std::env::current_exe().expect("own path");
+        let status = std::process::Command::new(me)
+            .args(["--exact", "fence::the_fence_holds"])
+            .env("SMARTKV_CROSS_THE_FENCE", "1")
+            .output()
+            .expect("a second process")
+            .status;
+        assert!(!status.success(), "a read beyond the fence went unnoticed");
+    }
+}
