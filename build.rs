@@ -4,6 +4,10 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::{env, fs};
 
+#[expect(
+    clippy::unnecessary_debug_formatting,
+    reason = "a quoted, escaped Rust string"
+)]
 fn main() {
     let root = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
     let folder = Path::new(&root).join("configs/strategies");

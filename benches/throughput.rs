@@ -50,7 +50,9 @@ fn main() -> Result<()> {
         "context", "strategy", "prefill tokens/s", "to f16", "decode tokens/s", "to f16"
     );
     for &context in &options.contexts {
-        let prompt = tokens.get(..context).context("the essays are shorter than the context")?;
+        let prompt = tokens
+            .get(..context)
+            .context("the essays are shorter than the context")?;
         let mut prefill = vec![Vec::new(); ROWS.len()];
         let mut decode = vec![Vec::new(); ROWS.len()];
         for _ in 0..options.rounds {
@@ -111,16 +113,23 @@ fn ratio_of(values: &[f64], reference: &[f64]) -> f64 {
 }
 
 fn options() -> Result<Options> {
-    let mut options = Options { contexts: vec![128, 512, 1024, 2048], rounds: 3, tokens: 32 };
+    let mut options = Options {
+        contexts: vec![128, 512, 1024, 2048],
+        rounds: 3,
+        tokens: 32,
+    };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         let mut number = || -> Result<String> {
-            args.next().with_context(|| format!("{arg}: expected a value"))
+            args.next()
+                .with_context(|| format!("{arg}: expected a value"))
         };
         match arg.as_str() {
             "--contexts" => {
-                options.contexts =
-                    number()?.split(',').map(str::parse).collect::<Result<_, _>>()?;
+                options.contexts = number()?
+                    .split(',')
+                    .map(str::parse)
+                    .collect::<Result<_, _>>()?;
             }
             "--rounds" => options.rounds = number()?.parse()?,
             "--tokens" => options.tokens = number()?.parse()?,

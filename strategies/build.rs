@@ -13,7 +13,10 @@ fn main() {
     fs::write(out, modules).expect("the build folder is writable");
 }
 
-#[expect(clippy::unnecessary_debug_formatting, reason = "a quoted, escaped Rust string")]
+#[expect(
+    clippy::unnecessary_debug_formatting,
+    reason = "a quoted, escaped Rust string"
+)]
 /// A module for every file of `folder`, and one for every subfolder with files of its own.
 fn list(folder: &Path, modules: &mut String) {
     let entries = fs::read_dir(folder).expect("a folder of the package");

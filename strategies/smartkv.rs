@@ -31,7 +31,7 @@ pub struct SmartKv {
     /// Channels that share a scale; 0 is the whole head.
     pub group_size: usize,
     /// Newest tokens kept in f16, at most.
-    #[default(32)]
+    #[default(16)]
     pub window: usize,
     /// First tokens kept in f16.
     #[default(4)]
@@ -42,8 +42,9 @@ pub struct SmartKv {
     /// Rotate each head by a Hadamard transform before rounding (`QuaRot`, arXiv 2404.00456).
     #[default(true)]
     pub rotate: bool,
-    /// Exponent on the score: 2 is the variance of the output error, 1 weighs outliers less.
-    #[default(1.0)]
+    /// Exponent on the score. 2 would be the variance of the output error if attention stayed as
+    /// it was; a lower one trusts past attention less. 0 ignores it.
+    #[default(0.5)]
     pub power: f32,
 }
 

@@ -43,19 +43,19 @@ pub(super) struct EvalArgs {
     #[arg(long, value_name = "TEXT", env = "SMARTKV_TEXT")]
     text: Option<String>,
     /// `decode` or `chunked:N` [default: decode].
-    #[arg(long, value_name = "PROTOCOL", env = "SMARTKV_PROTOCOL")]
+    #[arg(long, value_name = "PROTOCOL", env = "SMARTKV_PROTOCOL", value_parser = parse_protocol)]
     protocol: Option<Protocol>,
     /// Compress prompts at their end (exact), or chunk by chunk (quantized) [default: exact].
     #[arg(long, value_name = "WHEN", value_parser = parse_prefill)]
     prefill: Option<Prefill>,
     /// Windows of the text [default: 6].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     windows: Option<usize>,
     /// Tokens prefilled in each window, not scored [default: 512].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     prefill_tokens: Option<usize>,
     /// Tokens scored in each window [default: 256].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     score_tokens: Option<usize>,
     /// Prompt lengths of the needle grid in tokens [default: 512,1024].
     #[arg(long, value_name = "N,N", value_delimiter = ',')]
@@ -67,7 +67,12 @@ pub(super) struct EvalArgs {
     #[arg(long, conflicts_with_all = ["needle_lengths", "needle_depths"])]
     no_needle: bool,
     /// Seed of everything random [default: 0].
-    #[arg(long, value_name = "N", env = "SMARTKV_SEED")]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "SMARTKV_SEED",
+        allow_negative_numbers = true
+    )]
     seed: Option<u64>,
     /// A first look: 2 short windows and 2 needles of 512 tokens.
     #[arg(long)]
@@ -75,6 +80,17 @@ pub(super) struct EvalArgs {
     /// Also write the record to this file, whole or not at all.
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
+}
+
+/// An argument's error has no hint lines, so the known protocols go into the message.
+fn parse_protocol(text: &str) -> Result<Protocol, String> {
+    text.parse::<Protocol>().map_err(|error| {
+        let hints = error.hints();
+        std::iter::once(error.to_string())
+            .chain(hints)
+            .collect::<Vec<_>>()
+            .join("; ")
+    })
 }
 
 fn parse_prefill(text: &str) -> Result<Prefill, String> {
@@ -92,10 +108,11 @@ pub(super) fn run(args: EvalArgs, policy: &Policy, as_json: bool) -> anyhow::Res
     };
     let settings = settings(&args, &file)?;
     if let Some(path) = &args.out {
-        check_folder(path)?;
+        check_target(path)?;
     }
     let pick = |flag: Option<String>, file: &Option<String>, default: &str| {
-        flag.or_else(|| file.clone()).unwrap_or_else(|| default.to_string())
+        flag.or_else(|| file.clone())
+            .unwrap_or_else(|| default.to_string())
     };
     let name = pick(args.model.model, &file.model, DEFAULT_MODEL);
     let weights = pick(args.model.weights, &file.weights, "auto");
@@ -103,7 +120,11 @@ pub(super) fn run(args: EvalArgs, policy: &Policy, as_json: bool) -> anyhow::Res
     let text = pick(args.text, &file.text, "essays");
     let text = resolve_text(&text, policy, &assets::Progress::Stderr)?;
 
-    let model_sha256 = loaded.path.is_file().then(|| sha256_file(&loaded.path)).transpose()?;
+    let model_sha256 = loaded
+        .path
+        .is_file()
+        .then(|| sha256_file(&loaded.path))
+        .transpose()?;
     let environment = Environment {
         smartkv: env!("CARGO_PKG_VERSION"),
         kernels: smartkv_kernels::best().name(),
@@ -124,19 +145,31 @@ pub(super) fn run(args: EvalArgs, policy: &Policy, as_json: bool) -> anyhow::Res
     if let Some(path) = &args.out {
         write_whole(path, &record)?;
     }
-    if as_json { output::json(&record) } else { output::text(&table::render(&record)) }
+    if as_json {
+        output::json(&record)
+    } else {
+        output::text(&table::render(&record))
+    }
 }
 
 fn settings(args: &EvalArgs, file: &EvalFile) -> anyhow::Result<EvalSettings> {
     let sets = &args.strategy.sets;
     let strategy = match &args.strategy.strategy {
         Some(name) => StrategySpec::resolve(name, sets)?,
-        None => file.strategy(sets)?,
+        None => file.strategy(sets).with_context(|| match &args.config {
+            Some(path) if file.strategy.is_some() => {
+                format!("{}: `strategy` cannot be used", path.display())
+            }
+            _ => "the default strategy cannot be used".to_string(),
+        })?,
     };
     let budget = match args.strategy.budget.as_deref() {
         Some(text) => Some(text.parse()?),
         None => file.budget,
     };
+    let protocol = args.protocol.or(file.protocol).unwrap_or_default();
+    // Refused here rather than after a model was loaded.
+    protocol.tokens_per_forward()?;
     let (count, score) = if args.quick { (2, 64) } else { (6, 256) };
     let windows = Windows {
         count: args.windows.or(file.windows.count).unwrap_or(count),
@@ -144,11 +177,23 @@ fn settings(args: &EvalArgs, file: &EvalFile) -> anyhow::Result<EvalSettings> {
         score: args.score_tokens.or(file.windows.score).unwrap_or(score),
     };
     let quick = |full: &[usize], short: &[usize]| if args.quick { short } else { full }.to_vec();
-    let depths = || if args.quick { vec![25, 75] } else { vec![10, 50, 90] };
+    let depths = || {
+        if args.quick {
+            vec![25, 75]
+        } else {
+            vec![10, 50, 90]
+        }
+    };
     let wanted = args.needle_lengths.is_some() || args.needle_depths.is_some();
     let needle = (!args.no_needle && (wanted || file.needle.enabled != Some(false))).then(|| {
-        let lengths = args.needle_lengths.clone().or_else(|| file.needle.lengths.clone());
-        let chosen = args.needle_depths.clone().or_else(|| file.needle.depths.clone());
+        let lengths = args
+            .needle_lengths
+            .clone()
+            .or_else(|| file.needle.lengths.clone());
+        let chosen = args
+            .needle_depths
+            .clone()
+            .or_else(|| file.needle.depths.clone());
         NeedleOptions {
             lengths_tokens: lengths.unwrap_or_else(|| quick(&[512, 1024], &[512])),
             depths_percent: chosen.unwrap_or_else(depths),
@@ -160,7 +205,7 @@ fn settings(args: &EvalArgs, file: &EvalFile) -> anyhow::Result<EvalSettings> {
         strategy,
         budget,
         prefill: args.prefill.or(file.prefill).unwrap_or_default(),
-        protocol: args.protocol.or(file.protocol).unwrap_or_default(),
+        protocol,
         windows,
         prefill_chunk: 256,
         needle,
@@ -174,13 +219,18 @@ pub(super) fn cache_json(memory: &Memory) -> Value {
 }
 
 /// Refuses a file that could not be written, before minutes are spent on its contents.
-fn check_folder(path: &std::path::Path) -> anyhow::Result<()> {
+fn check_target(path: &std::path::Path) -> anyhow::Result<()> {
     let folder = folder(path);
     anyhow::ensure!(
         folder.is_dir(),
         "--out {}: the folder {} does not exist",
         path.display(),
         folder.display()
+    );
+    anyhow::ensure!(
+        !path.is_dir(),
+        "--out {}: a folder, expected the name of a file",
+        path.display()
     );
     Ok(())
 }
@@ -192,14 +242,32 @@ fn folder(path: &std::path::Path) -> PathBuf {
     }
 }
 
-/// Writes beside the final name, syncs and renames: a reader never sees half a record.
+/// Writes beside the final name, syncs and renames: a reader never sees half a record. Devices
+/// and pipes are written to as they are: a rename would put a file in their place.
 fn write_whole(path: &std::path::Path, record: &EvalRecord) -> anyhow::Result<()> {
     let context = || format!("cannot write the record to {}", path.display());
-    let mut file = tempfile::NamedTempFile::new_in(folder(path)).with_context(context)?;
-    serde_json::to_writer_pretty(&mut file, record).with_context(context)?;
-    file.write_all(b"\n").with_context(context)?;
+    let mut text = serde_json::to_string_pretty(record).with_context(context)?;
+    text.push('\n');
+    if path.exists() && !path.is_file() {
+        return std::fs::OpenOptions::new()
+            .write(true)
+            .open(path)
+            .and_then(|mut device| device.write_all(text.as_bytes()))
+            .with_context(context);
+    }
+    // What a link points to is replaced, not the link.
+    let target = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "only Unix has modes"))]
+    let mut builder = tempfile::Builder::new();
+    // As any other new file: temporary ones are private unless told.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder(&target)).with_context(context)?;
+    file.write_all(text.as_bytes()).with_context(context)?;
     file.as_file().sync_all().with_context(context)?;
-    file.persist(path).map_err(|e| e.error).with_context(context)?;
+    file.persist(&target)
+        .map_err(|e| e.error)
+        .with_context(context)?;
     Ok(())
 }
 

@@ -33,10 +33,20 @@ pub(super) struct GenerateArgs {
     #[arg(short = 'n', long, value_name = "N", default_value_t = 128)]
     max_new_tokens: usize,
     /// 0 always takes the most likely token; higher is wilder.
-    #[arg(long, value_name = "T", default_value_t = 0.0, allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "T",
+        default_value_t = 0.0,
+        allow_negative_numbers = true
+    )]
     temperature: f32,
     /// Draw from the most likely tokens that together reach this probability.
-    #[arg(long, value_name = "P", default_value_t = 1.0, allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "P",
+        default_value_t = 1.0,
+        allow_negative_numbers = true
+    )]
     top_p: f32,
     /// Seed of everything random.
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -54,19 +64,36 @@ pub(super) struct GenerateArgs {
 }
 
 pub(super) fn run(args: &GenerateArgs, policy: &Policy, as_json: bool) -> anyhow::Result<()> {
-    let sampling =
-        Sampling { temperature: args.temperature, top_p: args.top_p, seed: args.seed };
+    let sampling = Sampling {
+        temperature: args.temperature,
+        top_p: args.top_p,
+        seed: args.seed,
+    };
     let mut sampler = Sampler::new(sampling)?;
     let spec = CacheSpec {
         strategy: StrategySpec::resolve(
             args.strategy.strategy.as_deref().unwrap_or("smartkv"),
             &args.strategy.sets,
         )?,
-        budget: args.strategy.budget.as_deref().map(str::parse).transpose()?,
-        prefill: if args.quantized_prefill { Prefill::Quantized } else { Prefill::Exact },
+        budget: args
+            .strategy
+            .budget
+            .as_deref()
+            .map(str::parse)
+            .transpose()?,
+        prefill: if args.quantized_prefill {
+            Prefill::Quantized
+        } else {
+            Prefill::Exact
+        },
         seed: args.seed,
     };
     let text = prompt(args)?;
+    // Here, because a template or a first token would make something of nothing.
+    anyhow::ensure!(
+        !text.trim().is_empty(),
+        "the prompt is empty: give at least one word"
+    );
     let name = args.model.model.as_deref().unwrap_or(DEFAULT_MODEL);
     let weights = args.model.weights.as_deref().unwrap_or("auto");
     let loaded = Loaded::load(name, weights, policy)?;
@@ -78,7 +105,6 @@ pub(super) fn run(args: &GenerateArgs, policy: &Policy, as_json: bool) -> anyhow
         }
         None => model.tokenizer().encode(&text, true)?,
     };
-    anyhow::ensure!(!tokens.is_empty(), "the prompt is empty: give at least one word");
     let limit = model.description().context_length;
     anyhow::ensure!(
         tokens.len() < limit,
@@ -94,7 +120,11 @@ pub(super) fn run(args: &GenerateArgs, policy: &Policy, as_json: bool) -> anyhow
     let mut written = String::new();
     let mut emit = |piece: String| -> anyhow::Result<()> {
         written.push_str(&piece);
-        if as_json { Ok(()) } else { output::text(&piece) }
+        if as_json {
+            Ok(())
+        } else {
+            output::text(&piece)
+        }
     };
     let mut next = sampler.sample(logits.row(0, 0))?;
     let mut new_tokens = 0;
@@ -116,14 +146,20 @@ pub(super) fn run(args: &GenerateArgs, policy: &Policy, as_json: bool) -> anyhow
     };
     let decode_s = start.elapsed().as_secs_f64();
     emit(stream.finish()?)?;
-    report(&loaded, &spec, &cache, as_json, &Run {
-        text: written,
-        prompt_tokens: tokens.len(),
-        new_tokens,
-        stop,
-        prefill_s,
-        decode_s,
-    })
+    report(
+        &loaded,
+        &spec,
+        &cache,
+        as_json,
+        &Run {
+            text: written,
+            prompt_tokens: tokens.len(),
+            new_tokens,
+            stop,
+            prefill_s,
+            decode_s,
+        },
+    )
 }
 
 struct Run {

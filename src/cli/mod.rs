@@ -69,7 +69,11 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Help and version are results; everything else is a usage error.
             let code = if error.use_stderr() { 2 } else { 0 };
-            return if error.print().is_ok() { ExitCode::from(code) } else { ExitCode::FAILURE };
+            return if error.print().is_ok() {
+                ExitCode::from(code)
+            } else {
+                ExitCode::FAILURE
+            };
         }
     };
     match run(cli) {

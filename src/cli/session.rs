@@ -32,7 +32,13 @@ pub(super) struct StrategyArgs {
     pub(super) strategy: Option<String>,
     /// Limit on the cache's live bytes, metadata included: a share of f16 such as 0.5, or 64MiB,
     /// 512tok, 4bit.
-    #[arg(short, long, value_name = "BUDGET", env = "SMARTKV_BUDGET", allow_hyphen_values = true)]
+    #[arg(
+        short,
+        long,
+        value_name = "BUDGET",
+        env = "SMARTKV_BUDGET",
+        allow_hyphen_values = true
+    )]
     pub(super) budget: Option<String>,
     /// Change one field of the strategy, such as tracker.decay=0.95; may be repeated.
     #[arg(long = "set", value_name = "FIELD=VALUE")]
@@ -41,9 +47,14 @@ pub(super) struct StrategyArgs {
 
 /// Sizes the one thread pool before anything uses it.
 pub(super) fn set_threads(threads: Option<usize>) -> anyhow::Result<()> {
-    let Some(threads) = threads else { return Ok(()) };
+    let Some(threads) = threads else {
+        return Ok(());
+    };
     anyhow::ensure!(threads > 0, "--threads 0: expected at least 1");
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("thread pool")
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global()
+        .context("thread pool")
 }
 
 /// A loaded model and where it came from.
@@ -61,7 +72,12 @@ impl Loaded {
         let spinner = progress::spinner(&format!("loading {name}"));
         let model = Model::load(&path, LoadOptions { weights })?;
         spinner.finish_and_clear();
-        Ok(Self { model, name: name.to_string(), path, weights })
+        Ok(Self {
+            model,
+            name: name.to_string(),
+            path,
+            weights,
+        })
     }
 }
 

@@ -51,32 +51,49 @@ fn list(as_json: bool) -> anyhow::Result<()> {
         let entries = registry::entries(kind);
         let rows = entries
             .iter()
-            .map(|e| vec![e.name.into(), e.summary().into(), e.family.into(), e.crate_name.into()])
+            .map(|e| {
+                vec![
+                    e.name.into(),
+                    e.summary().into(),
+                    e.family.into(),
+                    e.crate_name.into(),
+                ]
+            })
             .collect();
         text += &left(&[kind.word(), "what it does", "family", "crate"], rows);
         text.push('\n');
     }
     let names: Vec<&str> = SHIPPED.iter().map(|(name, _)| *name).collect();
     writeln!(text, "Shipped configurations: {}", names.join(", "))?;
-    writeln!(text, "`smartkv strategies NAME` explains one; --set FIELD=VALUE changes a field.")?;
+    writeln!(
+        text,
+        "`smartkv strategies NAME` explains one; --set FIELD=VALUE changes a field."
+    )?;
     output::text(&text)
 }
 
 fn explain(name: &str, as_json: bool) -> anyhow::Result<()> {
     let shipped = SHIPPED.iter().find(|(shipped, _)| *shipped == name);
-    let found = KINDS.iter().find_map(|kind| registry::find(*kind, name).ok());
+    let found = KINDS
+        .iter()
+        .find_map(|kind| registry::find(*kind, name).ok());
     let entry = match (found, shipped) {
         (Some(entry), _) => entry,
         (None, Some((file, text))) => {
             let config: Value = from_yaml(text, file)?;
-            let base = config.get("type").and_then(Value::as_str).unwrap_or_default();
+            let base = config
+                .get("type")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
             registry::find(Kind::Strategy, base)?
         }
         // The error that knows every name.
-        (None, None) => return Err(StrategySpec::resolve(name, &[]).err().map_or_else(
-            || anyhow::anyhow!("unknown strategy `{name}`"),
-            anyhow::Error::from,
-        )),
+        (None, None) => {
+            return Err(StrategySpec::resolve(name, &[]).err().map_or_else(
+                || anyhow::anyhow!("unknown strategy `{name}`"),
+                anyhow::Error::from,
+            ));
+        }
     };
     let config = match shipped {
         Some(_) => StrategySpec::resolve(name, &[])?.config,
@@ -88,7 +105,12 @@ fn explain(name: &str, as_json: bool) -> anyhow::Result<()> {
         value["config"] = config;
         return output::json(&value);
     }
-    let mut text = format!("{name}  ({} {})\n\n{}\n", entry.family, entry.kind.word(), entry.docs);
+    let mut text = format!(
+        "{name}  ({} {})\n\n{}\n",
+        entry.family,
+        entry.kind.word(),
+        entry.docs
+    );
     if let Some(paper) = entry.paper {
         writeln!(text, "\nPaper: {paper}")?;
     }
@@ -97,7 +119,9 @@ fn explain(name: &str, as_json: bool) -> anyhow::Result<()> {
             .fields
             .iter()
             .map(|field| {
-                let value = config.get(field.name).map_or_else(String::new, Value::to_string);
+                let value = config
+                    .get(field.name)
+                    .map_or_else(String::new, Value::to_string);
                 vec![field.name.into(), value, field.docs.replace('\n', " ")]
             })
             .collect();
@@ -129,7 +153,7 @@ fn describe(entry: &Entry) -> anyhow::Result<Value> {
 /// A table of text: wrapped to the terminal, all columns to the left.
 fn left(header: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(output::RULED);
     table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
     table.set_width(100);
     table.set_header(header.to_vec());

@@ -17,16 +17,23 @@ impl FromStr for Assignment {
     type Err = ConfigError;
 
     fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let refuse =
-            |reason: String| ConfigError::Set { assignment: text.to_string(), reason };
-        let (path, value) =
-            text.split_once('=').ok_or_else(|| refuse("expected PATH=VALUE".to_string()))?;
+        let refuse = |reason: String| ConfigError::Set {
+            assignment: text.to_string(),
+            reason,
+        };
+        let (path, value) = text
+            .split_once('=')
+            .ok_or_else(|| refuse("expected PATH=VALUE".to_string()))?;
         let path = path.trim().trim_start_matches("strategy.");
         if path.is_empty() || path.split('.').any(str::is_empty) {
             return Err(refuse("the path has an empty part".to_string()));
         }
         let value = from_yaml(value, "value").map_err(|e| refuse(e.to_string()))?;
-        Ok(Self { path: path.to_string(), value, text: text.to_string() })
+        Ok(Self {
+            path: path.to_string(),
+            value,
+            text: text.to_string(),
+        })
     }
 }
 
@@ -37,12 +44,17 @@ impl Assignment {
     /// # Errors
     /// A path that names no field; the message lists those there are.
     pub fn apply(&self, config: &mut Value) -> Result<(), ConfigError> {
-        let refuse = |reason: String| ConfigError::Set { assignment: self.text.clone(), reason };
+        let refuse = |reason: String| ConfigError::Set {
+            assignment: self.text.clone(),
+            reason,
+        };
         let mut here = config;
         let mut parts = self.path.split('.').peekable();
         while let Some(part) = parts.next() {
             let Some(object) = here.as_object_mut() else {
-                return Err(refuse(format!("`{part}` is inside a value that has no fields")));
+                return Err(refuse(format!(
+                    "`{part}` is inside a value that has no fields"
+                )));
             };
             if !object.contains_key(part) {
                 return Err(refuse(unknown(part, object)));
@@ -64,8 +76,27 @@ impl Assignment {
     }
 }
 
+impl Assignment {
+    /// The value was put in its place, and the strategy does not take it there.
+    pub(super) fn refused(&self, before: &Value, expected: &str) -> ConfigError {
+        let pointer = format!("/{}", self.path.replace('.', "/"));
+        let was = before
+            .pointer(&pointer)
+            .filter(|value| !value.is_object())
+            .map_or_else(String::new, |value| format!(" (it was {value})"));
+        ConfigError::Set {
+            assignment: self.text.clone(),
+            reason: format!("{expected}{was}"),
+        }
+    }
+}
+
 fn unknown(part: &str, object: &Map<String, Value>) -> String {
-    let known: Vec<&str> = object.keys().map(String::as_str).filter(|k| *k != "type").collect();
+    let known: Vec<&str> = object
+        .keys()
+        .map(String::as_str)
+        .filter(|k| *k != "type")
+        .collect();
     let nearest = smartkv_core::registry::nearest(part, known.iter().copied())
         .map_or_else(String::new, |name| format!(": did you mean `{name}`?"));
     format!("no field `{part}`{nearest} (fields: {})", known.join(", "))
@@ -80,19 +111,30 @@ mod tests {
     fn reaches_any_depth_and_reads_yaml_values() {
         let mut config = json!({"type": "s", "tracker": {"type": "ema", "decay": 0.9}, "bits": []});
         for text in ["strategy.tracker.decay=0.95", "bits=[[8, 4]]"] {
-            text.parse::<Assignment>().unwrap().apply(&mut config).unwrap();
+            text.parse::<Assignment>()
+                .unwrap()
+                .apply(&mut config)
+                .unwrap();
         }
         assert_eq!(config["tracker"]["decay"], 0.95);
         assert_eq!(config["bits"], json!([[8, 4]]));
-        "tracker=none".parse::<Assignment>().unwrap().apply(&mut config).unwrap();
+        "tracker=none"
+            .parse::<Assignment>()
+            .unwrap()
+            .apply(&mut config)
+            .unwrap();
         assert_eq!(config["tracker"], json!({"type": "none"}));
     }
 
     #[test]
     fn names_the_fields_there_are() {
         let mut config = json!({"type": "s", "window": 3});
-        let error =
-            "windw=3".parse::<Assignment>().unwrap().apply(&mut config).unwrap_err().to_string();
+        let error = "windw=3"
+            .parse::<Assignment>()
+            .unwrap()
+            .apply(&mut config)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("did you mean `window`"), "{error}");
         assert!("window".parse::<Assignment>().is_err());
         assert!("=3".parse::<Assignment>().is_err());

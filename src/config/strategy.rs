@@ -31,11 +31,17 @@ impl StrategySpec {
     /// is unknown or out of its domain, with file and line where there is one.
     pub fn resolve(spec: &str, sets: &[Assignment]) -> Result<Self, ConfigError> {
         let path = Path::new(spec);
-        let is_file = path.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json");
+        let is_file = path
+            .extension()
+            .is_some_and(|e| e == "yaml" || e == "yml" || e == "json");
         let (name, source) = if is_file || path.is_file() {
-            let text = std::fs::read_to_string(path)
-                .map_err(|source| ConfigError::Read { path: path.to_path_buf(), source })?;
-            let stem = path.file_stem().map_or(spec.into(), |stem| stem.to_string_lossy());
+            let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+                path: path.to_path_buf(),
+                source,
+            })?;
+            let stem = path
+                .file_stem()
+                .map_or(spec.into(), |stem| stem.to_string_lossy());
             (stem.into_owned(), Some((spec.to_string(), text)))
         } else if let Some((name, text)) = SHIPPED.iter().find(|(name, _)| *name == spec) {
             let file = format!("configs/strategies/{name}.yaml");
@@ -43,12 +49,11 @@ impl StrategySpec {
         } else {
             (spec.to_string(), None)
         };
-        let given = match &source {
-            Some((file, text)) => parse(file, text)?,
-            None => {
-                find(spec)?;
-                serde_json::json!({ "type": spec })
-            }
+        let given = if let Some((file, text)) = &source {
+            parse(file, text)?
+        } else {
+            find(spec)?;
+            serde_json::json!({ "type": spec })
         };
         Self::build(name, &given, source.as_ref(), sets)
     }
@@ -58,7 +63,11 @@ impl StrategySpec {
     /// # Errors
     /// As [`resolve`](Self::resolve).
     pub fn from_config(config: &Value, sets: &[Assignment]) -> Result<Self, ConfigError> {
-        let name = config.get("type").and_then(Value::as_str).unwrap_or("strategy").to_string();
+        let name = config
+            .get("type")
+            .and_then(Value::as_str)
+            .unwrap_or("strategy")
+            .to_string();
         if config.get("type").is_some() {
             find(&name)?;
         }
@@ -73,12 +82,26 @@ impl StrategySpec {
     ) -> Result<Self, ConfigError> {
         let mut config = complete(given, source)?;
         for set in sets {
+            let before = config.clone();
             set.apply(&mut config)?;
+            // One at a time, so that the error names the assignment; a part exchanged by its name
+            // brings its own fields for the next.
+            config = match registry::strategy(&config) {
+                Ok(strategy) => serde_json::to_value(strategy.as_ref()).unwrap_or(config),
+                Err(smartkv_core::Error::Parameter { expected, .. }) => {
+                    return Err(set.refused(&before, &expected));
+                }
+                Err(other) => return Err(other.into()),
+            };
         }
         let strategy = registry::strategy(&config)?;
         // What the strategy says of itself, so that parts replaced by name show their defaults.
         let config = serde_json::to_value(strategy.as_ref()).unwrap_or(config);
-        Ok(Self { name, config, strategy })
+        Ok(Self {
+            name,
+            config,
+            strategy,
+        })
     }
 }
 
@@ -86,13 +109,24 @@ impl StrategySpec {
 fn find(name: &str) -> Result<(), ConfigError> {
     match registry::find(Kind::Strategy, name) {
         Ok(_) => Ok(()),
-        Err(smartkv_core::Error::Unknown { family, name, mut known, .. }) => {
+        Err(smartkv_core::Error::Unknown {
+            family,
+            name,
+            mut known,
+            ..
+        }) => {
             known.extend(SHIPPED.iter().map(|(name, _)| (*name).to_string()));
             known.sort();
             known.dedup();
             let suggestion =
                 registry::nearest(&name, known.iter().map(String::as_str)).map(str::to_string);
-            Err(smartkv_core::Error::Unknown { family, name, suggestion, known }.into())
+            Err(smartkv_core::Error::Unknown {
+                family,
+                name,
+                suggestion,
+                known,
+            }
+            .into())
         }
         Err(other) => Err(other.into()),
     }
@@ -120,14 +154,15 @@ fn complete(given: &Value, source: Option<&(String, String)>) -> Result<Value, C
         }
         Err(error) => error,
     };
-    let (Some((file, text)), smartkv_core::Error::Parameter { expected, .. }) = (source, &error)
-    else {
+    let smartkv_core::Error::Parameter { name, expected, .. } = &error else {
         return Err(error.into());
     };
     let field = culprit(given);
-    let place = field.as_deref().and_then(|field| locate(text, field));
+    let place = source
+        .zip(field.as_deref())
+        .and_then(|((_, text), field)| locate(text, field));
     Err(ConfigError::Yaml {
-        file: file.clone(),
+        file: source.map_or_else(|| name.clone(), |(file, _)| file.clone()),
         line: place.map(|p| p.0),
         column: place.map(|p| p.1),
         reason: match field {
@@ -147,7 +182,9 @@ fn culprit(given: &Value) -> Option<String> {
         alone[key] = value.clone();
         registry::strategy(&alone).is_err()
     };
-    let (key, value) = object.iter().find(|(key, value)| *key != "type" && refused(key, value))?;
+    let (key, value) = object
+        .iter()
+        .find(|(key, value)| *key != "type" && refused(key, value))?;
     // One level down, for parts that have a type and fields of their own.
     let part = value.as_object().filter(|part| part.contains_key("type"));
     let inner = part.into_iter().flatten().find(|(field, inner)| {

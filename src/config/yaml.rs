@@ -9,8 +9,10 @@ use std::path::Path;
 /// # Errors
 /// A file that cannot be read or parsed, with line and column.
 pub fn read_yaml<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| ConfigError::Read { path: path.to_path_buf(), source })?;
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+        path: path.to_path_buf(),
+        source,
+    })?;
     from_yaml(&text, &path.display().to_string())
 }
 
@@ -44,12 +46,16 @@ pub(super) fn locate(text: &str, path: &str) -> Option<(u64, u64)> {
     let mut found = None;
     let mut indent = None;
     for key in path.split('.') {
-        let (number, column) = text.lines().enumerate().skip(from).find_map(|(number, line)| {
-            let column = line.len() - line.trim_start().len();
-            let rest = line.trim_start().strip_prefix(key)?;
-            let deeper = indent.is_none_or(|outer| column > outer);
-            (deeper && rest.trim_start().starts_with(':')).then_some((number, column))
-        })?;
+        let (number, column) = text
+            .lines()
+            .enumerate()
+            .skip(from)
+            .find_map(|(number, line)| {
+                let column = line.len() - line.trim_start().len();
+                let rest = line.trim_start().strip_prefix(key)?;
+                let deeper = indent.is_none_or(|outer| column > outer);
+                (deeper && rest.trim_start().starts_with(':')).then_some((number, column))
+            })?;
         from = number + 1;
         indent = Some(column);
         found = Some((number as u64 + 1, column as u64 + 1));

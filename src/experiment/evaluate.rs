@@ -9,8 +9,8 @@ use crate::assets::Text;
 use anyhow::Context as _;
 use smartkv_core::{Cache, CacheShape, MeasuredHook as _};
 use smartkv_eval::{
-    Bootstrap, Fidelity, Haystack, LockstepOptions, LockstepResult, Measured, NeedleOptions,
-    NeedleResult, Progress, Speed, lockstep, needles,
+    Bootstrap, EvalError, Fidelity, Haystack, LockstepOptions, LockstepResult, Measured,
+    NeedleOptions, NeedleResult, Progress, Speed, lockstep, needles,
 };
 use smartkv_host::Model;
 
@@ -39,6 +39,38 @@ impl Evaluation<'_> {
             .kernels(smartkv_kernels::best());
         Ok(builder.build()?)
     }
+
+    /// The needle grid and what its needles hide in, unless left out.
+    fn needle(&self) -> Option<(NeedleOptions, Haystack)> {
+        let grid = NeedleOptions {
+            seed: self.settings.seed,
+            ..self.settings.needle.clone()?
+        };
+        let haystack = Haystack::Text {
+            name: self.text.source.clone(),
+            text: self.text.text.clone(),
+        };
+        Some((grid, haystack))
+    }
+}
+
+/// Refuses needles that cannot be asked for, before minutes are spent on the windows.
+fn check_needle(model: &Model, grid: &NeedleOptions, haystack: &Haystack) -> anyhow::Result<()> {
+    let limit = model.description().context_length;
+    let longest = grid.lengths_tokens.iter().copied().max().unwrap_or(0);
+    if longest > limit {
+        return Err(EvalError::ContextTooLong {
+            what: "a needle prompt".to_string(),
+            needed: longest,
+            limit,
+        }
+        .into());
+    }
+    let shortest = grid.lengths_tokens.iter().copied().min().unwrap_or(0);
+    for &depth in &grid.depths_percent {
+        grid.prompt(model, haystack, shortest, depth, 0)?;
+    }
+    Ok(())
 }
 
 /// Measures. Equal inputs give equal records, speeds apart, on any number of threads.
@@ -50,9 +82,15 @@ pub fn evaluate(run: Evaluation<'_>, progress: &dyn Progress) -> anyhow::Result<
     let settings = run.settings;
     let shape = run.model.cache_shape(1)?;
     let f16 = crate::config::StrategySpec::resolve("f16", &[])?.strategy;
-    let mut reference = Cache::builder(shape, f16).kernels(smartkv_kernels::best()).build()?;
+    let mut reference = Cache::builder(shape, f16)
+        .kernels(smartkv_kernels::best())
+        .build()?;
     let mut candidate = run.cache(shape)?;
 
+    let needle = run.needle();
+    if let Some((grid, haystack)) = &needle {
+        check_needle(run.model, grid, haystack)?;
+    }
     let tokens = run.model.tokenizer().encode(&run.text.text, false)?;
     let options = LockstepOptions {
         protocol: settings.protocol,
@@ -60,34 +98,41 @@ pub fn evaluate(run: Evaluation<'_>, progress: &dyn Progress) -> anyhow::Result<
         prefix: run.model.tokenizer().bos().into_iter().collect(),
         prefill_chunk: settings.prefill_chunk,
         keep_tokens: false,
-        bootstrap: Bootstrap { seed: settings.seed, ..Bootstrap::default() },
+        bootstrap: Bootstrap {
+            seed: settings.seed,
+            ..Bootstrap::default()
+        },
     };
     let mut watched = [Measured::new(&mut reference), Measured::new(&mut candidate)];
     let [left, right] = &mut watched;
-    let (result, timing) =
-        lockstep(run.model, &tokens, &options, left, Some(right), progress)?;
+    let (result, timing) = lockstep(run.model, &tokens, &options, left, Some(right), progress)?;
     let summaries = watched.map(|side| side.summary());
     let caches = [
         CacheRecord::new(&reference.memory(), summaries[0].as_ref()),
         CacheRecord::new(&candidate.memory(), summaries[1].as_ref()),
     ];
-    let fidelity = result.candidate.as_ref().context("the candidate was not measured")?;
+    let fidelity = result
+        .candidate
+        .as_ref()
+        .context("the candidate was not measured")?;
     let quality = quality(&result, fidelity);
 
-    let mut needle = [None, None];
-    if let Some(grid) = &settings.needle {
-        let grid = NeedleOptions { seed: settings.seed, ..grid.clone() };
-        let haystack =
-            Haystack::Text { name: run.text.source.clone(), text: run.text.text.clone() };
-        for (result, cache) in needle.iter_mut().zip([&mut reference, &mut candidate]) {
+    let mut found = [None, None];
+    if let Some((grid, haystack)) = &needle {
+        for (result, cache) in found.iter_mut().zip([&mut reference, &mut candidate]) {
             let mut subject = Measured::new(cache);
-            *result = Some(needles(run.model, &grid, &haystack, &mut subject, progress)?.0);
+            *result = Some(needles(run.model, grid, haystack, &mut subject, progress)?.0);
         }
     }
-    let [needle_f16, needle] = needle;
+    let [needle_f16, needle] = found;
     let [cache_f16, cache] = caches;
     let speed = |timing: Option<Speed>| {
-        timing.unwrap_or(Speed { prefill: None, decode: None }).into()
+        timing
+            .unwrap_or(Speed {
+                prefill: None,
+                decode: None,
+            })
+            .into()
     };
     Ok(EvalRecord {
         schema: SCHEMA,
@@ -153,7 +198,9 @@ fn tasks(needle: Option<&NeedleResult>) -> Tasks {
             })
             .collect(),
     };
-    Tasks { needle: needle.map(record) }
+    Tasks {
+        needle: needle.map(record),
+    }
 }
 
 fn windows(result: &LockstepResult) -> Vec<WindowSample> {

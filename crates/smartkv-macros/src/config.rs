@@ -30,7 +30,11 @@ pub(crate) fn expand(item: TokenStream) -> Result<TokenStream> {
                     return Err(syn::Error::new_spanned(&name, message));
                 }
                 let default = take_default(&mut field.attrs)?;
-                defaults.push(if let Some(expr) = default { quote!(#name: #expr) } else { quote!(#name: ::core::default::Default::default()) });
+                defaults.push(if let Some(expr) = default {
+                    quote!(#name: #expr)
+                } else {
+                    quote!(#name: ::core::default::Default::default())
+                });
                 let key = name.to_string();
                 fields.push(quote!(FieldDoc { name: #key, docs: #text }));
             }

@@ -71,7 +71,11 @@ pub(crate) fn expand(kind: &str, args: TokenStream, item: TokenStream) -> Result
         ));
     };
     let kind = Ident::new(kind, Span::call_site());
-    let paper = if let Some(text) = paper { quote!(Some(#text)) } else { quote!(None) };
+    let paper = if let Some(text) = paper {
+        quote!(Some(#text))
+    } else {
+        quote!(None)
+    };
     // typetag's expansion says `typetag::…`, hence the `use` inside the block.
     Ok(quote! {
         const _: () = {

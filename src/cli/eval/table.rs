@@ -19,19 +19,35 @@ pub(super) fn render(record: &EvalRecord) -> String {
             number(cache.bytes_per_token, 0),
         ),
         row("ratio to f16", number(f16.ratio, 4), number(cache.ratio, 4)),
-        row("  largest at any step", max(f16.max_ratio), max(cache.max_ratio)),
-        row("perplexity", number(quality.perplexity_f16, 3), number(quality.perplexity, 3)),
+        row(
+            "  largest at any step",
+            max(f16.max_ratio),
+            max(cache.max_ratio),
+        ),
+        row(
+            "perplexity",
+            number(quality.perplexity_f16, 3),
+            number(quality.perplexity, 3),
+        ),
         row(
             "  ratio to f16",
             "1".to_string(),
-            with_interval(quality.perplexity_ratio, quality.perplexity_ratio_interval, 4),
+            with_interval(
+                quality.perplexity_ratio,
+                quality.perplexity_ratio_interval,
+                4,
+            ),
         ),
         row(
             "KL from f16, mean (nats)",
             "0".to_string(),
             with_interval(quality.kl_mean, quality.kl_mean_interval, 4),
         ),
-        row("  99th percentile", "0".to_string(), number(quality.kl_p99, 4)),
+        row(
+            "  99th percentile",
+            "0".to_string(),
+            number(quality.kl_p99, 4),
+        ),
         row(
             "top-1 agreement",
             "1".to_string(),
@@ -41,13 +57,18 @@ pub(super) fn render(record: &EvalRecord) -> String {
     if let (Some(full), Some(here)) = (&record.reference.tasks.needle, &record.tasks.needle) {
         rows.push(row("needles found", needle(full), needle(here)));
     }
-    let speeds: [(&str, fn(&SpeedRecord) -> Option<f64>); 2] = [
+    type Pick = fn(&SpeedRecord) -> Option<f64>;
+    let speeds: [(&str, Pick); 2] = [
         ("prefill tokens/s", |s| s.prefill_tokens_per_s),
         ("decode tokens/s", |s| s.decode_tokens_per_s),
     ];
     for (name, pick) in speeds {
         let show = |speed| pick(speed).map_or_else(|| "-".to_string(), |v| number(v, 1));
-        rows.push(row(name, show(&record.reference.speed), show(&record.speed)));
+        rows.push(row(
+            name,
+            show(&record.reference.speed),
+            show(&record.speed),
+        ));
     }
     let title = match record.budget {
         Some(budget) => format!("{} @ {budget}", record.strategy),

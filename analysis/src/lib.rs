@@ -1,1 +1,0 @@
-//! Records to statistics, tables and figures.
