@@ -1,0 +1,27 @@
+//! The program as its users meet it: arguments in; exit code, standard output and standard error
+//! out.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
+#[path = "cli/budgets.rs"]
+mod budgets;
+#[path = "cli/configs.rs"]
+mod configs;
+#[path = "cli/files.rs"]
+mod files;
+#[path = "cli/generating.rs"]
+mod generating;
+#[path = "cli/listings.rs"]
+mod listings;
+#[path = "cli/output.rs"]
+mod output;
+#[path = "cli/precedence.rs"]
+mod precedence;
+#[path = "cli/program.rs"]
+mod program;
+#[path = "cli/protocols.rs"]
+mod protocols;
+#[path = "cli/real_model.rs"]
+mod real_model;
+#[path = "cli/records.rs"]
+mod records;

@@ -1,0 +1,113 @@
+//! Commands that tell: help, strategies, models, doctor, completions.
+
+use crate::program::{json, refused, run};
+
+#[test]
+fn alone_and_with_help_the_program_teaches() {
+    let alone = run(&[]);
+    assert_eq!((alone.code, alone.stdout.as_str()), (2, ""));
+    let help = run(&["--help"]);
+    assert_eq!((help.code, help.stderr.as_str()), (0, ""));
+    for text in [&alone.stderr, &help.stdout] {
+        for part in [
+            "Usage: smartkv",
+            "Examples:",
+            "smartkv eval --strategy smartkv --budget 0.5",
+        ] {
+            assert!(text.contains(part), "no `{part}` in {text}");
+        }
+    }
+    for command in ["eval", "generate", "strategies", "completions"] {
+        let help = run(&[command, "--help"]);
+        assert_eq!(help.code, 0);
+        let example = format!("Examples:\n  smartkv {command}");
+        assert!(help.stdout.contains(&example), "{}", help.stdout);
+    }
+    let version = run(&["--version"]).stdout;
+    assert_eq!(version, format!("smartkv {}\n", env!("CARGO_PKG_VERSION")));
+    refused(
+        2,
+        &["evaluate"],
+        &["unrecognized subcommand 'evaluate'", "eval"],
+    );
+    refused(2, &["eval", "--budgt", "1"], &["'--budgt'", "--budget"]);
+}
+
+#[test]
+fn strategies_are_listed_and_explained() {
+    let table = run(&["strategies"]);
+    assert_eq!(table.code, 0);
+    let list = json(&run(&["strategies", "--json"]));
+    for kind in ["strategies", "trackers", "allocators", "configurations"] {
+        let entries = list[kind].as_array().unwrap();
+        assert!(!entries.is_empty());
+        for entry in entries {
+            let name = entry["name"].as_str().unwrap();
+            assert!(table.stdout.contains(name), "{name}: {}", table.stdout);
+            let text = run(&["strategies", name]);
+            assert_eq!(text.code, 0, "{}", text.stderr);
+            assert!(text.stdout.starts_with(name), "{}", text.stdout);
+            let explained = json(&run(&["strategies", name, "--json"]));
+            assert_eq!(explained["name"], name);
+            for field in explained["fields"].as_array().unwrap() {
+                assert_ne!(field["docs"], "", "{name}.{}", field["name"]);
+                assert!(text.stdout.contains(field["name"].as_str().unwrap()));
+            }
+        }
+    }
+}
+
+#[test]
+fn models_are_listed_and_described() {
+    let table = run(&["models"]);
+    assert_eq!(table.code, 0);
+    let list = json(&run(&["models", "--json"]));
+    for kind in ["models", "texts"] {
+        for entry in list[kind].as_array().unwrap() {
+            let name = entry["name"].as_str().unwrap();
+            assert!(table.stdout.contains(name), "{}", table.stdout);
+            assert_eq!(
+                json(&run(&["models", "info", name, "--json"]))["name"],
+                name
+            );
+        }
+    }
+    refused(
+        1,
+        &["models", "info", "smolm2"],
+        &["unknown model `smolm2`"],
+    );
+    refused(
+        1,
+        &["models", "pull", "smolm2"],
+        &["unknown model `smolm2`"],
+    );
+}
+
+#[test]
+fn the_doctor_reports() {
+    let report = json(&run(&["doctor", "--json"]));
+    assert_eq!(report["ok"], true);
+    let text = run(&["doctor"]);
+    assert_eq!(text.code, 0);
+    for check in report["checks"].as_array().unwrap() {
+        assert!(
+            text.stdout.contains(check["name"].as_str().unwrap()),
+            "{}",
+            text.stdout
+        );
+        assert_ne!(check["found"], "");
+    }
+}
+
+#[test]
+fn every_shell_gets_its_completions() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = run(&["completions", shell]);
+        assert_eq!((script.code, script.stderr.as_str()), (0, ""));
+        for word in ["smartkv", "eval", "generate", "strategies", "budget"] {
+            assert!(script.stdout.contains(word), "{shell}: no `{word}`");
+        }
+    }
+    refused(2, &["completions", "cmd"], &["'cmd'", "bash"]);
+}

@@ -1,0 +1,76 @@
+//! The README is true: its commands run, and the code it shows is the code there is.
+
+use std::path::Path;
+use std::process::Command;
+
+fn read(file: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
+}
+
+/// Lines of the ```` ```sh ```` blocks, without comments.
+fn commands(text: &str) -> Vec<String> {
+    let blocks = text.split("```").skip(1).step_by(2);
+    let lines = blocks.filter_map(|block| block.strip_prefix("sh\n")).flat_map(str::lines);
+    lines
+        .map(|line| line.split(" #").next().unwrap_or_default().trim().to_string())
+        .filter(|line| !line.is_empty())
+        .collect()
+}
+
+/// Splits a command line; single quotes keep words together.
+fn words(line: &str) -> Vec<String> {
+    let quoted = line.split('\'').enumerate();
+    quoted
+        .flat_map(|(index, part)| match index % 2 {
+            0 => part.split_whitespace().map(str::to_string).collect::<Vec<_>>(),
+            _ => vec![part.to_string()],
+        })
+        .collect()
+}
+
+#[test]
+fn every_command_of_the_readme_runs() {
+    let mut run = 0;
+    for line in commands(&read("README.md")) {
+        // This very test is the other command.
+        if line == "cargo test" {
+            continue;
+        }
+        let arguments = line
+            .strip_prefix("cargo run --release -- ")
+            .or_else(|| line.strip_prefix("smartkv "))
+            .unwrap_or_else(|| panic!("the README has a command that no test runs: {line}"));
+        let output = Command::new(env!("CARGO_BIN_EXE_smartkv"))
+            .args(words(arguments))
+            .output()
+            .unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{line}\n{error}");
+        assert!(!output.stdout.is_empty(), "{line} printed nothing");
+        run += 1;
+    }
+    assert!(run >= 8, "only {run} commands found");
+}
+
+/// What `eval --strategy smartkv --budget 0.5` promises in the README's first lines.
+#[test]
+fn half_the_bytes_cost_less_than_a_percent_of_perplexity() {
+    let output = Command::new(env!("CARGO_BIN_EXE_smartkv"))
+        .args(["eval", "--strategy", "smartkv", "--budget", "0.5", "--no-needle", "--json"])
+        .args(["--windows", "3", "--score-tokens", "128"])
+        .output()
+        .unwrap();
+    let record: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let number = |path: &str| record.pointer(path).unwrap().as_f64().unwrap();
+    assert!(number("/cache/ratio") <= 0.5 && number("/cache/max_ratio") <= 0.5);
+    let ratio = number("/quality/perplexity_ratio");
+    assert!((ratio - 1.0).abs() < 0.01, "perplexity ratio {ratio}");
+}
+
+#[test]
+fn the_guide_shows_the_real_file() {
+    let guide = read("docs/strategies.md");
+    let code = guide.split("```rust\n").nth(1).unwrap().split("```").next().unwrap();
+    let file = read("baselines/f16.rs");
+    assert!(file.ends_with(code), "docs/strategies.md and baselines/f16.rs have drifted apart");
+}

@@ -1,0 +1,35 @@
+//! Every shipped configuration resolves, keeps the contract and is what its file says.
+
+use smartkv::config::{SHIPPED, StrategySpec};
+use smartkv_core::contract;
+use smartkv_core::registry::{self, Kind};
+
+#[test]
+fn every_shipped_configuration_keeps_the_contract() {
+    for (name, _) in SHIPPED {
+        let spec = StrategySpec::resolve(name, &[]).unwrap();
+        assert_eq!(spec.name, *name);
+        // Two bits are far from dense attention on random keys, by design.
+        if *name != "uniform-2" {
+            contract::check(&spec.strategy);
+        }
+    }
+}
+
+#[test]
+fn the_registry_has_what_is_linked_and_no_name_twice() {
+    registry::check().unwrap();
+    let names = |kind| registry::entries(kind).iter().map(|e| e.name).collect::<Vec<_>>();
+    for name in ["f16", "smartkv", "uniform"] {
+        assert!(names(Kind::Strategy).contains(&name), "{name}");
+    }
+    assert!(names(Kind::Tracker).contains(&"ema"));
+    for name in ["marginal", "random"] {
+        assert!(names(Kind::Allocator).contains(&name), "{name}");
+    }
+    for kind in [Kind::Strategy, Kind::Tracker, Kind::Allocator] {
+        for entry in registry::entries(kind) {
+            assert!(!entry.summary().is_empty() && entry.summary().len() < 110, "{}", entry.name);
+        }
+    }
+}
