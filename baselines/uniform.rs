@@ -1,6 +1,6 @@
 //! The same number of bits for every token.
 
-use smartkv_core::{Bits, CacheShape, Format, Layout, Result, Strategy, Tier, config, strategy};
+use smartkv_core::{Bits, CacheShape, Error, Format, Layout, Result, Strategy, Tier, config, strategy};
 
 /// Stores every token in the same integer format, rounded to nearest per token and head.
 ///
@@ -31,11 +31,15 @@ pub struct Uniform {
 #[strategy("uniform", family = "quantizer")]
 impl Strategy for Uniform {
     fn layout(&self, _: &CacheShape) -> Result<Layout> {
-        let format = |bits| {
-            let group_size = self.group_size;
-            Ok(Format { bits: Bits::from_count(bits)?, group_size, symmetric: self.symmetric })
+        let format = |name, count| {
+            let bits = Bits::from_count(count)
+                .map_err(|_| Error::parameter(name, count, "expected 2, 3, 4, 8 or 16"))?;
+            Ok(Format { bits, group_size: self.group_size, symmetric: self.symmetric })
         };
-        let tier = Tier { k: format(self.key_bits)?, v: format(self.value_bits)? };
+        let tier = Tier {
+            k: format("key_bits", self.key_bits)?,
+            v: format("value_bits", self.value_bits)?,
+        };
         let Self { window, sinks, rotate, .. } = *self;
         Ok(Layout { window, sinks, rotate, ..Layout::constant(tier) })
     }

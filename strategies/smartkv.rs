@@ -56,6 +56,12 @@ impl Strategy for SmartKv {
     fn layout(&self, shape: &CacheShape) -> Result<Layout> {
         let format =
             |bits| Ok::<_, Error>(Format::asymmetric(Bits::from_count(bits)?, self.group_size));
+        if !(self.power.is_finite() && self.power >= 0.0) {
+            return Err(Error::parameter("power", self.power, "expected a number from 0"));
+        }
+        if self.realloc_every == 0 {
+            return Err(Error::parameter("realloc_every", 0, "expected at least 1"));
+        }
         let mut tiers = Vec::new();
         for &[key, value] in &self.bits {
             tiers.push(Tier { k: format(key)?, v: format(value)? });

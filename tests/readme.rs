@@ -10,9 +10,17 @@ fn read(file: &str) -> String {
 /// Lines of the ```` ```sh ```` blocks, without comments.
 fn commands(text: &str) -> Vec<String> {
     let blocks = text.split("```").skip(1).step_by(2);
-    let lines = blocks.filter_map(|block| block.strip_prefix("sh\n")).flat_map(str::lines);
+    let lines = blocks
+        .filter_map(|block| block.strip_prefix("sh\n"))
+        .flat_map(str::lines);
     lines
-        .map(|line| line.split(" #").next().unwrap_or_default().trim().to_string())
+        .map(|line| {
+            line.split(" #")
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_string()
+        })
         .filter(|line| !line.is_empty())
         .collect()
 }
@@ -22,7 +30,10 @@ fn words(line: &str) -> Vec<String> {
     let quoted = line.split('\'').enumerate();
     quoted
         .flat_map(|(index, part)| match index % 2 {
-            0 => part.split_whitespace().map(str::to_string).collect::<Vec<_>>(),
+            0 => part
+                .split_whitespace()
+                .map(str::to_string)
+                .collect::<Vec<_>>(),
             _ => vec![part.to_string()],
         })
         .collect()
@@ -56,7 +67,15 @@ fn every_command_of_the_readme_runs() {
 #[test]
 fn half_the_bytes_cost_less_than_a_percent_of_perplexity() {
     let output = Command::new(env!("CARGO_BIN_EXE_smartkv"))
-        .args(["eval", "--strategy", "smartkv", "--budget", "0.5", "--no-needle", "--json"])
+        .args([
+            "eval",
+            "--strategy",
+            "smartkv",
+            "--budget",
+            "0.5",
+            "--no-needle",
+            "--json",
+        ])
         .args(["--windows", "3", "--score-tokens", "128"])
         .output()
         .unwrap();
@@ -70,7 +89,16 @@ fn half_the_bytes_cost_less_than_a_percent_of_perplexity() {
 #[test]
 fn the_guide_shows_the_real_file() {
     let guide = read("docs/strategies.md");
-    let code = guide.split("```rust\n").nth(1).unwrap().split("```").next().unwrap();
+    let code = guide
+        .split("```rust\n")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
     let file = read("baselines/f16.rs");
-    assert!(file.ends_with(code), "docs/strategies.md and baselines/f16.rs have drifted apart");
+    assert!(
+        file.ends_with(code),
+        "docs/strategies.md and baselines/f16.rs have drifted apart"
+    );
 }

@@ -19,7 +19,12 @@ fn every_shipped_configuration_keeps_the_contract() {
 #[test]
 fn the_registry_has_what_is_linked_and_no_name_twice() {
     registry::check().unwrap();
-    let names = |kind| registry::entries(kind).iter().map(|e| e.name).collect::<Vec<_>>();
+    let names = |kind| {
+        registry::entries(kind)
+            .iter()
+            .map(|e| e.name)
+            .collect::<Vec<_>>()
+    };
     for name in ["f16", "smartkv", "uniform"] {
         assert!(names(Kind::Strategy).contains(&name), "{name}");
     }
@@ -29,7 +34,11 @@ fn the_registry_has_what_is_linked_and_no_name_twice() {
     }
     for kind in [Kind::Strategy, Kind::Tracker, Kind::Allocator] {
         for entry in registry::entries(kind) {
-            assert!(!entry.summary().is_empty() && entry.summary().len() < 110, "{}", entry.name);
+            assert!(
+                !entry.summary().is_empty() && entry.summary().len() < 110,
+                "{}",
+                entry.name
+            );
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Exponential moving average of received attention.
 
-use smartkv_core::{Seen, Tracker, Watch, config, tracker};
+use smartkv_core::{Error, Result, Seen, Tracker, Watch, config, tracker};
 
 /// Exponential moving average of the attention each token receives.
 ///
@@ -19,6 +19,13 @@ pub struct Ema {
 
 #[tracker("ema")]
 impl Tracker for Ema {
+    fn check(&self) -> Result<()> {
+        if !(0.0..1.0).contains(&self.decay) {
+            return Err(Error::parameter("tracker.decay", self.decay, "expected 0 to below 1"));
+        }
+        Ok(())
+    }
+
     fn watch(&self) -> Watch {
         Watch { prompt_queries: self.prompt_queries }
     }
@@ -44,6 +51,13 @@ mod tests {
             ema.fold(&Seen { mass: &[mass], visible: &[1] }, &mut score);
             expected = 0.9 * expected + 0.1 * mass;
             assert!((score[0] - expected).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn a_decay_that_never_forgets_or_diverges_is_refused() {
+        for decay in [1.0, 2.0, -0.1, f32::NAN] {
+            assert!(Ema { decay, ..Ema::default() }.check().is_err(), "{decay}");
         }
     }
 

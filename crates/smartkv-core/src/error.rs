@@ -83,6 +83,9 @@ impl Error {
             Self::Unknown { family, known, .. } => {
                 vec![format!("known {family} names: {}", known.join(", "))]
             }
+            Self::Format { .. } => {
+                vec!["0 is the whole head: --set group_size=0".to_string()]
+            }
             _ => Vec::new(),
         }
     }

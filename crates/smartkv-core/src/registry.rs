@@ -120,7 +120,7 @@ pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&
 /// Builds a strategy from its configuration: an object with its name under `type`.
 ///
 /// # Errors
-/// An unknown name, an unknown or missing field, or a value of the wrong type.
+/// An unknown name, an unknown or missing field, a value of the wrong type or out of its domain.
 pub fn strategy(config: &Value) -> Result<Arc<dyn Strategy>> {
     let Some(name) = config.get("type").and_then(Value::as_str) else {
         return Err(Error::parameter(
@@ -132,6 +132,9 @@ pub fn strategy(config: &Value) -> Result<Arc<dyn Strategy>> {
     find(Kind::Strategy, name)?;
     let boxed: Box<dyn Strategy> = serde_json::from_value(config.clone())
         .map_err(|e| Error::parameter(format!("strategy `{name}`"), config, e.to_string()))?;
+    boxed
+        .tracker()
+        .map_or(Ok(()), crate::strategy::Tracker::check)?;
     Ok(Arc::from(boxed))
 }
 

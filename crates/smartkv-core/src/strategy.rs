@@ -67,6 +67,14 @@ pub struct Seen<'a> {
 /// Folds observed attention into one importance score per (layer, lane, token).
 #[typetag::serde(tag = "type")]
 pub trait Tracker: Debug + Send + Sync {
+    /// Checks parameters that a type cannot.
+    ///
+    /// # Errors
+    /// A parameter outside its domain.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// What to observe; only that is paid for.
     fn watch(&self) -> Watch;
 

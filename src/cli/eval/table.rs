@@ -5,6 +5,9 @@ use crate::experiment::{EvalRecord, NeedleRecord, SpeedRecord};
 use smartkv_eval::stats::Interval;
 use std::fmt::Write as _;
 
+/// One speed out of a record.
+type Pick = fn(&SpeedRecord) -> Option<f64>;
+
 /// The table, and below it what the numbers mean.
 pub(super) fn render(record: &EvalRecord) -> String {
     let (cache, f16) = (&record.cache, &record.reference.cache);
@@ -57,7 +60,6 @@ pub(super) fn render(record: &EvalRecord) -> String {
     if let (Some(full), Some(here)) = (&record.reference.tasks.needle, &record.tasks.needle) {
         rows.push(row("needles found", needle(full), needle(here)));
     }
-    type Pick = fn(&SpeedRecord) -> Option<f64>;
     let speeds: [(&str, Pick); 2] = [
         ("prefill tokens/s", |s| s.prefill_tokens_per_s),
         ("decode tokens/s", |s| s.decode_tokens_per_s),
