@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::Command;
 
 fn read(file: &str) -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file))
+        .expect("a file of the repository")
 }
 
 /// Lines of the ```` ```sh ```` blocks, without comments.
