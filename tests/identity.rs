@@ -135,7 +135,7 @@ fn check(path: &Path, windows: Windows, bounds: &Bounds) {
     let exact = worst(&here, &logits(&model, part, &mut plain(&model)));
     let gap = perplexity_gap(&model, &tokens, windows, &mut PlainF16(plain(&model)));
     let exact_gap = perplexity_gap(&model, &tokens, windows, &mut plain(&model));
-    println!(
+    eprintln!(
         "logits: {same:e} (mean {typical:e}) from f16, {exact:e} from f32; perplexity: {gap:e}, {exact_gap:e}"
     );
     assert!(same < bounds.same, "{same:e} from plain attention in f16");
