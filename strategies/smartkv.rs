@@ -45,7 +45,7 @@ pub struct SmartKv {
     /// Exponent on the score. 2 would be the variance of the output error if attention stayed as
     /// it was; a lower one trusts past attention less. 0 ignores it.
     #[default(0.5)]
-    pub power: f32,
+    pub power: f64,
 }
 
 /// Importance of a token that no observed query attended to: it may still matter later.
@@ -87,13 +87,15 @@ impl Strategy for SmartKv {
 
     fn plan(&self, cx: &PlanCx<'_>) -> Result<Plan> {
         let Some(budget) = cx.budget else { return Ok(Plan::FlushTo(Place::Tier(0))) };
+        #[expect(clippy::cast_possible_truncation, reason = "scores are f32")]
+        let power = self.power as f32;
         let rows = cx.rows();
         let mut key_damage = Vec::with_capacity(rows.len());
         let mut value_damage = Vec::with_capacity(rows.len());
         for (lane, range) in rows.lanes().enumerate() {
             let (query, value) = (rows.query_energy[lane], rows.value_energy[lane]);
             for row in range {
-                let importance = rows.score[row].max(LEAST_IMPORTANCE).powf(self.power);
+                let importance = rows.score[row].max(LEAST_IMPORTANCE).powf(power);
                 // Relative to the lane's own values, so that layers compare.
                 key_damage.push(importance * query * rows.key_spread[row]);
                 value_damage.push(importance * rows.value_spread[row] / value.max(f32::MIN_POSITIVE));

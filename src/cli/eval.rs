@@ -156,12 +156,14 @@ fn settings(args: &EvalArgs, file: &EvalFile) -> anyhow::Result<EvalSettings> {
     let sets = &args.strategy.sets;
     let strategy = match &args.strategy.strategy {
         Some(name) => StrategySpec::resolve(name, sets)?,
-        None => file.strategy(sets).with_context(|| match &args.config {
-            Some(path) if file.strategy.is_some() => {
-                format!("{}: `strategy` cannot be used", path.display())
+        None => {
+            let resolved = file.strategy(sets);
+            match args.config.as_deref().filter(|_| file.strategy.is_some()) {
+                Some(path) => resolved
+                    .with_context(|| format!("{}: `strategy` cannot be used", path.display()))?,
+                None => resolved?,
             }
-            _ => "the default strategy cannot be used".to_string(),
-        })?,
+        }
     };
     let budget = match args.strategy.budget.as_deref() {
         Some(text) => Some(text.parse()?),

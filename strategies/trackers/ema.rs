@@ -11,7 +11,7 @@ use smartkv_core::{Error, Result, Seen, Tracker, Watch, config, tracker};
 pub struct Ema {
     /// Weight that the past keeps at every query, in `[0, 1)`.
     #[default(0.9)]
-    pub decay: f32,
+    pub decay: f64,
     /// Newest queries of each prompt chunk that are observed.
     #[default(64)]
     pub prompt_queries: usize,
@@ -31,8 +31,10 @@ impl Tracker for Ema {
     }
 
     fn fold(&self, seen: &Seen<'_>, score: &mut [f32]) {
+        #[expect(clippy::cast_possible_truncation, reason = "scores are f32")]
+        let decay = self.decay as f32;
         for ((score, &mass), &visible) in score.iter_mut().zip(seen.mass).zip(seen.visible) {
-            let keep = self.decay.powi(i32::try_from(visible).unwrap_or(i32::MAX));
+            let keep = decay.powi(i32::try_from(visible).unwrap_or(i32::MAX));
             *score = keep * *score + (1.0 - keep) * mass;
         }
     }
@@ -56,7 +58,7 @@ mod tests {
 
     #[test]
     fn a_decay_that_never_forgets_or_diverges_is_refused() {
-        for decay in [1.0, 2.0, -0.1, f32::NAN] {
+        for decay in [1.0, 2.0, -0.1, f64::NAN] {
             assert!(Ema { decay, ..Ema::default() }.check().is_err(), "{decay}");
         }
     }
