@@ -154,16 +154,12 @@ pub(super) fn run(args: EvalArgs, policy: &Policy, as_json: bool) -> anyhow::Res
 
 fn settings(args: &EvalArgs, file: &EvalFile) -> anyhow::Result<EvalSettings> {
     let sets = &args.strategy.sets;
-    let strategy = match &args.strategy.strategy {
-        Some(name) => StrategySpec::resolve(name, sets)?,
-        None => {
-            let resolved = file.strategy(sets);
-            match args.config.as_deref().filter(|_| file.strategy.is_some()) {
-                Some(path) => resolved
-                    .with_context(|| format!("{}: `strategy` cannot be used", path.display()))?,
-                None => resolved?,
-            }
-        }
+    let strategy = match (&args.strategy.strategy, &args.config) {
+        (Some(name), _) => StrategySpec::resolve(name, sets)?,
+        (None, Some(path)) if file.strategy.is_some() => file
+            .strategy(sets)
+            .with_context(|| format!("{}: `strategy` cannot be used", path.display()))?,
+        (None, _) => file.strategy(sets)?,
     };
     let budget = match args.strategy.budget.as_deref() {
         Some(text) => Some(text.parse()?),
