@@ -34,7 +34,7 @@ impl Strategy for Uniform {
         let format = |name, count| {
             let bits = Bits::from_count(count)
                 .map_err(|_| Error::parameter(name, count, "expected 2, 3, 4, 8 or 16"))?;
-            Ok(Format { bits, group_size: self.group_size, symmetric: self.symmetric })
+            Ok(Format::new(bits, self.group_size, self.symmetric))
         };
         let tier = Tier {
             k: format("key_bits", self.key_bits)?,

@@ -3,15 +3,44 @@
 //! [`Reference`] is plain scalar code that is right for every format; faster implementations live
 //! in `smartkv-kernels` and are held to it by one conformance suite.
 
+mod digits;
+mod fp8;
 mod reference;
 
+pub use digits::{Digits, Queries};
+pub use fp8::{f8_from_f32, f8_to_f32};
 pub use reference::Reference;
+pub(crate) use reference::value;
 
 use crate::format::Format;
+use crate::packed::Role;
 use half::f16;
 use std::fmt::Debug;
 
-/// A read-only view of packed rows.
+/// A read-only view of whole tiles of rows in integer codes, see [`crate::packed`].
+///
+/// With groups of channels, a tile has 16 scales (and zero points) a group, one a row, group after
+/// group. With groups of tokens, a block of `format.block_rows()` rows has `head_dim` of them, and
+/// the view holds whole blocks. Kernels must not read beyond the slices.
+#[derive(Debug, Clone, Copy)]
+pub struct Tiles<'a> {
+    /// How the rows are stored.
+    pub format: Format,
+    /// What they are arranged for.
+    pub role: Role,
+    /// Channels of a row.
+    pub head_dim: usize,
+    /// Number of tiles.
+    pub count: usize,
+    /// Codes, [`tile_bytes`](crate::packed::tile_bytes) a tile.
+    pub payload: &'a [u8],
+    /// Scales.
+    pub scales: &'a [f16],
+    /// Zero points; empty in a symmetric format.
+    pub zeros: &'a [f16],
+}
+
+/// A read-only view of packed rows that lie one after another.
 ///
 /// Row `t` takes `format.payload_bytes(head_dim)` bytes of `payload`, `format.scales(head_dim)`
 /// entries of `scales` and `format.zeros(head_dim)` entries of `zeros`, all row-major.
@@ -24,7 +53,7 @@ pub struct Rows<'a> {
     pub head_dim: usize,
     /// Number of rows.
     pub len: usize,
-    /// Codes, or little-endian f16 for [`Bits::F16`](crate::format::Bits::F16).
+    /// Codes, or little-endian elements of a floating-point format.
     pub payload: &'a [u8],
     /// Scales, `len * format.scales(head_dim)`.
     pub scales: &'a [f16],
@@ -98,5 +127,42 @@ pub trait Kernels: Debug + Send + Sync {
     /// Decodes rows to f32: `out` is `[rows.len, head_dim]`.
     fn decode(&self, rows: Rows<'_>, out: &mut [f32]) {
         reference::decode(rows, out);
+    }
+
+    /// The digits of queries against keys in this format, to be computed once for all their
+    /// tiles. `q` is `[n, head_dim]`. None unless an implementation multiplies integers.
+    fn digits(&self, format: Format, head_dim: usize, q: &[f32]) -> Digits {
+        let _ = (format, head_dim, q);
+        Digits::default()
+    }
+
+    /// [`scores`](Self::scores) against whole tiles of keys. The error is that of the queries'
+    /// [`Digits`], if any.
+    fn score_tiles(&self, keys: Tiles<'_>, q: Queries<'_>, out: &mut [f32], stride: usize) {
+        reference::score_tiles(keys, q.values, out, stride);
+    }
+
+    /// [`mix`](Self::mix) of whole tiles of values. An implementation may round weights to 14
+    /// bits of the largest of the 64 rows around.
+    fn mix_tiles(&self, values: Tiles<'_>, p: &[f32], stride: usize, acc: &mut [f32]) {
+        reference::mix_tiles(values, p, stride, acc);
+    }
+
+    /// [`encode`](Self::encode) of whole tiles: `x` has a multiple of
+    /// [`TILE_ROWS`](crate::packed::TILE_ROWS) rows, and of the format's block.
+    fn encode_tiles(
+        &self,
+        format: Format,
+        role: Role,
+        head_dim: usize,
+        x: &[f32],
+        out: RowsMut<'_>,
+    ) {
+        reference::encode_tiles(format, role, head_dim, x, out);
+    }
+
+    /// [`decode`](Self::decode) of whole tiles: `out` is `[16 * tiles.count, head_dim]`.
+    fn decode_tiles(&self, tiles: Tiles<'_>, out: &mut [f32]) {
+        reference::decode_tiles(tiles, out);
     }
 }

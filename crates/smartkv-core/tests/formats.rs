@@ -68,14 +68,7 @@ fn formats() -> impl Strategy<Value = (Format, usize)> {
         any::<bool>(),
     )
         .prop_map(|(bits, head_dim, group_size, symmetric)| {
-            (
-                Format {
-                    bits,
-                    group_size,
-                    symmetric,
-                },
-                head_dim,
-            )
+            (Format::new(bits, group_size, symmetric), head_dim)
         })
 }
 
@@ -152,11 +145,7 @@ proptest! {
 fn constant_and_zero_rows_survive() {
     for bits in INTEGER {
         for symmetric in [true, false] {
-            let format = Format {
-                bits,
-                group_size: 0,
-                symmetric,
-            };
+            let format = Format::new(bits, 0, symmetric);
             for value in [0.0f32, 1.5, -2.25] {
                 let x = vec![value; 32];
                 let back = Buffers::encode(format, 32, &x).decode(format, 32, 1);

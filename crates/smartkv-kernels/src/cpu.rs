@@ -64,6 +64,7 @@ macro_rules! dispatch {
             Bits::B4 => $function::<_, 4>($simd, $($argument),*),
             Bits::B8 => $function::<_, 8>($simd, $($argument),*),
             Bits::F16 => $function::<_, 16>($simd, $($argument),*),
+            Bits::F8 => unreachable!("left to the reference"),
         }
     };
 }

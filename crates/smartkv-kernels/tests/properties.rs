@@ -22,14 +22,7 @@ fn shapes() -> impl Strategy<Value = (Format, usize)> {
         .prop_map(|(bits, eighths, symmetric, whole, group)| {
             let divisors: Vec<usize> = (1..=eighths).filter(|g| eighths % g == 0).collect();
             let group_size = if whole { 0 } else { 8 * group.get(&divisors) };
-            (
-                Format {
-                    bits,
-                    group_size,
-                    symmetric,
-                },
-                8 * eighths,
-            )
+            (Format::new(bits, group_size, symmetric), 8 * eighths)
         })
 }
 

@@ -1,12 +1,12 @@
 //! Attention over everything a lane holds, as mergeable online-softmax partials.
 //!
-//! The rows of a lane are numbered tiers first, window last, and cut into blocks; the queries of
-//! a step are cut into tiles. One work item is (lane, tile, block). Cuts depend on shapes only,
+//! The rows of a lane are numbered tiers first, window last, and cut into blocks that do not cut
+//! a packed tile; the queries of a step are cut into tiles of their own. One work item is (lane, tile, block). Cuts depend on shapes only,
 //! and partials merge in order, so results do not depend on the number of threads.
 
 use super::lane::Lane;
 use super::segment::Segment;
-use crate::kernels::Kernels;
+use crate::kernels::{Digits, Kernels};
 use rayon::prelude::*;
 
 /// Tokens of a query tile.
@@ -116,13 +116,15 @@ fn cut(lanes: &[&Lane], queries: &[LaneQueries<'_>]) -> Vec<Item> {
             // The step's own tokens are the last rows of the window: those after the tile are
             // invisible to all of it.
             let end = len - (q.tokens - tile.end);
-            for row in (0..end).step_by(block) {
-                let rows = row..(row + block).min(end);
+            let mut row = 0;
+            while row < end {
+                let next = lane.cut_at(row + block).min(end);
                 items.push(Item {
                     lane: index,
                     tile: tile.clone(),
-                    rows,
+                    rows: row..next,
                 });
+                row = next;
             }
         }
     }
@@ -134,9 +136,19 @@ fn partial(kernels: &dyn Kernels, lane: &Lane, q: &LaneQueries<'_>, item: &Item)
     let queries = item.tile.len() * q.group;
     let tile = &q.q[item.tile.start * q.group * q.head_dim..][..queries * q.head_dim];
     let mut p = vec![0.0; queries * width];
+    // Tiers mostly share their grouping, and with it the digits of the queries.
+    let mut digits: Option<(usize, Digits)> = None;
     for (segment, rows, offset) in pieces(lane, &item.rows) {
-        let keys = segment.k.view().slice(rows.start, rows.len());
-        kernels.scores(keys, tile, &mut p[offset..], width);
+        let format = segment.k.format();
+        let group = format.group(q.head_dim);
+        if digits.as_ref().is_none_or(|(of, _)| *of != group) {
+            digits = Some((group, kernels.digits(format, q.head_dim, tile)));
+        }
+        if let Some((_, digits)) = &digits {
+            segment
+                .k
+                .scores(kernels, rows, tile, digits, &mut p[offset..], width);
+        }
     }
     let len = lane.len();
     let mut partial = Partial {
@@ -157,8 +169,9 @@ fn partial(kernels: &dyn Kernels, lane: &Lane, q: &LaneQueries<'_>, item: &Item)
         partial.sum.push(sum);
     }
     for (segment, rows, offset) in pieces(lane, &item.rows) {
-        let values = segment.v.view().slice(rows.start, rows.len());
-        kernels.mix(values, &p[offset..], width, &mut partial.acc);
+        segment
+            .v
+            .mix(kernels, rows, &p[offset..], width, &mut partial.acc);
     }
     if item.tile.end > q.tokens - q.watched {
         partial.p = p;

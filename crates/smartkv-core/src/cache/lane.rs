@@ -71,6 +71,20 @@ impl Lane {
         self.segments().map(Segment::len).sum()
     }
 
+    /// The last place at or before `row`, in attention order, where the rows may be cut without
+    /// cutting a packed tile or block.
+    pub(super) fn cut_at(&self, row: usize) -> usize {
+        let mut first = 0;
+        for segment in self.segments() {
+            if row < first + segment.len() {
+                let into = row - first;
+                return first + into / segment.granularity() * segment.granularity();
+            }
+            first += segment.len();
+        }
+        first
+    }
+
     pub(super) fn clear(&mut self) {
         self.window.clear();
         self.tiers.iter_mut().for_each(Segment::clear);

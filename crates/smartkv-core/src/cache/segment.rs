@@ -1,149 +1,9 @@
 //! Packed rows of one tier of one lane, with the columns that follow them.
 
-use crate::format::Format;
-use crate::kernels::{Kernels, Rows, RowsMut};
+use crate::kernels::Kernels;
 use crate::layout::Tier;
+use crate::packed::{PackedRows, Role, reserve, shrink};
 use crate::strategy::RowTable;
-use half::f16;
-
-/// Rows in one format: growing buffers, O(1) append and swap-remove.
-#[derive(Debug, Clone)]
-pub(super) struct PackedRows {
-    pub(super) format: Format,
-    head_dim: usize,
-    len: usize,
-    payload: Vec<u8>,
-    scales: Vec<f16>,
-    zeros: Vec<f16>,
-}
-
-impl PackedRows {
-    fn new(format: Format, head_dim: usize) -> Self {
-        let (payload, scales, zeros) = Default::default();
-        Self {
-            format,
-            head_dim,
-            len: 0,
-            payload,
-            scales,
-            zeros,
-        }
-    }
-
-    pub(super) fn view(&self) -> Rows<'_> {
-        Rows {
-            format: self.format,
-            head_dim: self.head_dim,
-            len: self.len,
-            payload: &self.payload,
-            scales: &self.scales,
-            zeros: &self.zeros,
-        }
-    }
-
-    /// Bytes per row of payload, scales, zeros; the latter two counted in elements.
-    fn strides(&self) -> [usize; 3] {
-        let Self {
-            format, head_dim, ..
-        } = self;
-        [
-            format.payload_bytes(*head_dim),
-            format.scales(*head_dim),
-            format.zeros(*head_dim),
-        ]
-    }
-
-    fn push(&mut self, kernels: &dyn Kernels, x: &[f32]) {
-        let rows = x.len() / self.head_dim;
-        let [payload, scales, zeros] = self.strides();
-        reserve(&mut self.payload, rows * payload);
-        reserve(&mut self.scales, rows * scales);
-        reserve(&mut self.zeros, rows * zeros);
-        let Self {
-            payload,
-            scales,
-            zeros,
-            ..
-        } = self;
-        kernels.encode(
-            self.format,
-            self.head_dim,
-            x,
-            RowsMut {
-                payload,
-                scales,
-                zeros,
-            },
-        );
-        self.len += rows;
-    }
-
-    /// Decodes row `index` and appends it to `out`.
-    fn gather(&self, kernels: &dyn Kernels, index: usize, out: &mut Vec<f32>) {
-        let start = out.len();
-        out.resize(start + self.head_dim, 0.0);
-        kernels.decode(self.view().slice(index, 1), &mut out[start..]);
-    }
-
-    fn swap_remove(&mut self, index: usize) {
-        let [payload, scales, zeros] = self.strides();
-        swap_remove_rows(&mut self.payload, payload, index);
-        swap_remove_rows(&mut self.scales, scales, index);
-        swap_remove_rows(&mut self.zeros, zeros, index);
-        self.len -= 1;
-    }
-
-    /// Removes rows `start .. end`, keeping the order of the others.
-    fn drain(&mut self, start: usize, end: usize) {
-        let [payload, scales, zeros] = self.strides();
-        self.payload.drain(start * payload..end * payload);
-        self.scales.drain(start * scales..end * scales);
-        self.zeros.drain(start * zeros..end * zeros);
-        self.len -= end - start;
-    }
-
-    fn shrink(&mut self) {
-        shrink(&mut self.payload);
-        shrink(&mut self.scales);
-        shrink(&mut self.zeros);
-    }
-
-    fn clear(&mut self) {
-        self.payload.clear();
-        self.scales.clear();
-        self.zeros.clear();
-        self.len = 0;
-    }
-
-    /// Mean over the row's groups of the squared range the codes span; f16 rows are measured.
-    fn spread(&self, index: usize) -> f32 {
-        let row = self.view().slice(index, 1);
-        if row.scales.is_empty() {
-            let (mut min, mut max) = (f32::INFINITY, f32::NEG_INFINITY);
-            for bytes in row.payload.chunks_exact(2) {
-                let v = f16::from_le_bytes([bytes[0], bytes[1]]).to_f32();
-                (min, max) = (min.min(v), max.max(v));
-            }
-            return (max - min).powi(2);
-        }
-        #[expect(clippy::cast_precision_loss, reason = "at most 255 levels, 512 groups")]
-        let (levels, groups) = (row.format.bits.max_code() as f32, row.scales.len() as f32);
-        row.scales
-            .iter()
-            .map(|s| (s.to_f32() * levels).powi(2))
-            .sum::<f32>()
-            / groups
-    }
-
-    fn metadata_bytes(&self) -> usize {
-        size_of::<f16>() * (self.scales.len() + self.zeros.len())
-    }
-
-    fn allocated_bytes(&self) -> usize {
-        self.payload.capacity()
-            + size_of::<f16>() * (self.scales.capacity() + self.zeros.capacity())
-    }
-}
 
 /// Which columns a cache keeps beside its rows.
 #[derive(Debug, Clone, Copy)]
@@ -191,8 +51,8 @@ pub(super) struct SegmentBytes {
 impl Segment {
     pub(super) fn new(tier: Tier, head_dim: usize, columns: Columns) -> Self {
         Self {
-            k: PackedRows::new(tier.k, head_dim),
-            v: PackedRows::new(tier.v, head_dim),
+            k: PackedRows::new(tier.k, Role::Keys, head_dim),
+            v: PackedRows::new(tier.v, Role::Values, head_dim),
             columns,
             positions: Vec::new(),
             scores: Vec::new(),
@@ -200,7 +60,12 @@ impl Segment {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.k.len
+        self.k.len()
+    }
+
+    /// A range of rows that is attended to may start at multiples of this.
+    pub(super) fn granularity(&self) -> usize {
+        self.k.granularity().max(self.v.granularity())
     }
 
     /// Appends rows that were never stored before: consecutive positions, score 0.
@@ -293,7 +158,7 @@ impl Segment {
         let columns = size_of::<u32>() * self.positions.capacity()
             + size_of::<f32>() * self.scores.capacity();
         SegmentBytes {
-            payload: self.k.payload.len() + self.v.payload.len(),
+            payload: self.k.payload_bytes() + self.v.payload_bytes(),
             metadata: self.k.metadata_bytes()
                 + self.v.metadata_bytes()
                 + size_of::<u32>() * self.positions.len(),
@@ -310,18 +175,4 @@ fn swap_remove_rows<T: Copy>(buffer: &mut Vec<T>, stride: usize, index: usize) {
     let last = buffer.len() - stride;
     buffer.copy_within(last.., index * stride);
     buffer.truncate(last);
-}
-
-/// Grows by an eighth instead of doubling: a cache that claims half of f16 must not hold the other
-/// half as slack.
-fn reserve<T>(buffer: &mut Vec<T>, additional: usize) {
-    if buffer.capacity() - buffer.len() < additional {
-        buffer.reserve_exact(additional.max(buffer.len() / 8));
-    }
-}
-
-fn shrink<T>(buffer: &mut Vec<T>) {
-    if buffer.capacity() > buffer.len() + buffer.len() / 4 {
-        buffer.shrink_to(buffer.len() + buffer.len() / 8);
-    }
 }

@@ -142,7 +142,7 @@ fn stored(cache: &Cache, layer: usize, lane: usize) -> (Vec<f32>, Vec<f32>) {
         for (packed, out) in [(&segment.k, &mut rows.0), (&segment.v, &mut rows.1)] {
             let start = out.len();
             out.resize(start + segment.len() * 32, 0.0);
-            crate::Kernels::decode(&Reference, packed.view(), &mut out[start..]);
+            packed.decode(&Reference, &mut out[start..]);
         }
     }
     for out in [&mut rows.0, &mut rows.1] {

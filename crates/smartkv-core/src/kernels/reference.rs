@@ -1,8 +1,10 @@
 //! Plain scalar kernels: the definition of what every other implementation must compute.
 
-use super::{Kernels, Rows, RowsMut};
-use crate::format::{Bits, Format};
+use super::fp8::{f8_from_f32, f8_to_f32};
+use super::{Kernels, Rows, RowsMut, Tiles};
+use crate::format::{Axis, Bits, Format};
 use crate::pack;
+use crate::packed::{Role, TILE_ROWS, arrange, read_row, tile_bytes};
 use half::f16;
 
 /// Scalar kernels, right for every format on every machine.
@@ -60,61 +62,250 @@ pub(super) fn encode(format: Format, head_dim: usize, x: &[f32], out: RowsMut<'_
         scales,
         zeros,
     } = out;
-    if format.bits == Bits::F16 {
-        payload.extend(x.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()));
-        return;
+    match format.bits {
+        Bits::F16 => payload.extend(x.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes())),
+        Bits::F8 => payload.extend(x.iter().map(|&v| f8_from_f32(v))),
+        bits => {
+            let mut codes = vec![0u8; head_dim];
+            let group = format.group(head_dim);
+            for row in x.chunks_exact(head_dim) {
+                for (values, codes) in row.chunks_exact(group).zip(codes.chunks_exact_mut(group)) {
+                    let grid = Grid::of(format, values.iter().copied());
+                    grid.store(scales, zeros);
+                    for (code, &v) in codes.iter_mut().zip(values) {
+                        *code = grid.code(v);
+                    }
+                }
+                pack::pack(bits, &codes, payload);
+            }
+        }
     }
+}
+
+/// See [`Kernels::encode_tiles`].
+pub(super) fn encode_tiles(
+    format: Format,
+    role: Role,
+    head_dim: usize,
+    x: &[f32],
+    out: RowsMut<'_>,
+) {
+    let RowsMut {
+        payload,
+        scales,
+        zeros,
+    } = out;
+    let mut codes = vec![0u8; x.len()];
+    match format.axis {
+        Axis::Channels => {
+            let group = format.group(head_dim);
+            let tiles = x.chunks_exact(TILE_ROWS * head_dim);
+            for (x, codes) in tiles.zip(codes.chunks_exact_mut(TILE_ROWS * head_dim)) {
+                for first in (0..head_dim).step_by(group) {
+                    for row in (0..TILE_ROWS).map(|t| t * head_dim + first) {
+                        let values = &x[row..row + group];
+                        let grid = Grid::of(format, values.iter().copied());
+                        grid.store(scales, zeros);
+                        for (code, &v) in codes[row..].iter_mut().zip(values) {
+                            *code = grid.code(v);
+                        }
+                    }
+                }
+            }
+        }
+        Axis::Tokens => {
+            let block = format.block_rows() * head_dim;
+            for (x, codes) in x.chunks_exact(block).zip(codes.chunks_exact_mut(block)) {
+                for channel in 0..head_dim {
+                    let values = || x[channel..].iter().step_by(head_dim);
+                    let grid = Grid::of(format, values().copied());
+                    grid.store(scales, zeros);
+                    let codes = codes[channel..].iter_mut().step_by(head_dim);
+                    for (code, &v) in codes.zip(values()) {
+                        *code = grid.code(v);
+                    }
+                }
+            }
+        }
+    }
+    let bytes = tile_bytes(format.bits, head_dim);
+    for codes in codes.chunks_exact(TILE_ROWS * head_dim) {
+        let start = payload.len();
+        payload.resize(start + bytes, 0);
+        arrange(format.bits, role, codes, &mut payload[start..]);
+    }
+}
+
+/// See [`Kernels::decode`].
+pub(super) fn decode(rows: Rows<'_>, out: &mut [f32]) {
+    let Rows {
+        format, head_dim, ..
+    } = rows;
+    match format.bits {
+        Bits::F16 => {
+            for (v, bytes) in out.iter_mut().zip(rows.payload.chunks_exact(2)) {
+                *v = f16::from_le_bytes([bytes[0], bytes[1]]).to_f32();
+            }
+        }
+        Bits::F8 => {
+            for (v, &byte) in out.iter_mut().zip(rows.payload) {
+                *v = f8_to_f32(byte);
+            }
+        }
+        bits => {
+            let group = format.group(head_dim);
+            let mut codes = vec![0u8; head_dim];
+            let packed = rows.payload.chunks_exact(format.payload_bytes(head_dim));
+            for (t, (out, packed)) in out.chunks_exact_mut(head_dim).zip(packed).enumerate() {
+                pack::unpack(bits, packed, &mut codes);
+                for (channel, (v, &code)) in out.iter_mut().zip(&codes).enumerate() {
+                    let at = t * (head_dim / group) + channel / group;
+                    *v = value(format, rows.scales[at], rows.zeros.get(at).copied(), code);
+                }
+            }
+        }
+    }
+}
+
+/// See [`Kernels::decode_tiles`].
+pub(super) fn decode_tiles(tiles: Tiles<'_>, out: &mut [f32]) {
+    let Tiles {
+        format, head_dim, ..
+    } = tiles;
     let group = format.group(head_dim);
-    let mut codes = vec![0u8; group];
-    for values in x.chunks_exact(group) {
-        let (scale, zero) = grid(format, values);
-        scales.push(scale);
-        if !format.symmetric {
-            zeros.push(zero);
-        }
-        let (step, origin) = (scale.to_f32(), origin(format, scale, zero));
-        #[expect(clippy::cast_precision_loss, reason = "at most 255")]
-        let max_code = format.bits.max_code() as f32;
-        for (code, &v) in codes.iter_mut().zip(values) {
-            let level = if step > 0.0 {
-                ((v - origin) / step).round()
-            } else {
-                0.0
+    let bytes = tile_bytes(format.bits, head_dim);
+    let mut codes = vec![0; head_dim];
+    for (row, out) in out.chunks_exact_mut(head_dim).enumerate() {
+        let (tile, t) = (row / TILE_ROWS, row % TILE_ROWS);
+        let packed = &tiles.payload[tile * bytes..][..bytes];
+        read_row(format.bits, tiles.role, packed, t, &mut codes);
+        for (channel, (v, &code)) in out.iter_mut().zip(&codes).enumerate() {
+            let at = match format.axis {
+                Axis::Channels => (tile * (head_dim / group) + channel / group) * TILE_ROWS + t,
+                Axis::Tokens => row / group * head_dim + channel,
             };
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "clamped"
-            )]
-            let level = level.clamp(0.0, max_code) as u8;
-            *code = level;
+            *v = value(format, tiles.scales[at], tiles.zeros.get(at).copied(), code);
         }
-        pack::pack(format.bits, &codes, payload);
     }
 }
 
-/// Scale and zero point of one group, rounded to f16 so that no value lies outside the grid.
-fn grid(format: Format, values: &[f32]) -> (f16, f16) {
-    let levels = f64::from(format.bits.max_code());
-    if format.symmetric {
-        // Codes run from -2^(b-1) to 2^(b-1)-1; the positive side has one level less.
-        let positive = (f64::midpoint(levels, 1.0) - 1.0).max(1.0);
-        let absmax = values.iter().fold(0.0f32, |m, v| m.max(v.abs()));
-        return (ceil_f16(f64::from(absmax) / positive), f16::ZERO);
+/// See [`Kernels::score_tiles`].
+pub(super) fn score_tiles(keys: Tiles<'_>, q: &[f32], out: &mut [f32], stride: usize) {
+    let head_dim = keys.head_dim;
+    let mut rows = vec![0.0; keys.count * TILE_ROWS * head_dim];
+    decode_tiles(keys, &mut rows);
+    for (i, query) in q.chunks_exact(head_dim).enumerate() {
+        for (t, row) in rows.chunks_exact(head_dim).enumerate() {
+            out[i * stride + t] = query.iter().zip(row).map(|(a, b)| a * b).sum();
+        }
     }
-    let min = values.iter().copied().fold(f32::INFINITY, f32::min);
-    let max = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let zero = floor_f16(f64::from(min));
-    let scale = ceil_f16((f64::from(max) - zero.to_f64()) / levels);
-    (scale, zero)
 }
 
-/// Value of code 0.
-fn origin(format: Format, scale: f16, zero: f16) -> f32 {
-    if format.symmetric {
-        -scale.to_f32() * half_range(format.bits)
-    } else {
-        zero.to_f32()
+/// See [`Kernels::mix_tiles`].
+pub(super) fn mix_tiles(values: Tiles<'_>, p: &[f32], stride: usize, acc: &mut [f32]) {
+    let head_dim = values.head_dim;
+    let mut rows = vec![0.0; values.count * TILE_ROWS * head_dim];
+    decode_tiles(values, &mut rows);
+    for (i, sum) in acc.chunks_exact_mut(head_dim).enumerate() {
+        for (t, row) in rows.chunks_exact(head_dim).enumerate() {
+            let weight = p[i * stride + t];
+            for (a, v) in sum.iter_mut().zip(row) {
+                *a += weight * v;
+            }
+        }
+    }
+}
+
+/// The value of a code of a group with this scale and zero point.
+pub(crate) fn value(format: Format, scale: f16, zero: Option<f16>, code: u8) -> f32 {
+    let zero = zero.map(f16::to_f32);
+    match &format.codebook {
+        Some(book) => {
+            zero.unwrap_or(0.0) + scale.to_f32() * f32::from(book.levels()[usize::from(code & 15)])
+        }
+        None => {
+            let origin = zero.unwrap_or(-scale.to_f32() * half_range(format.bits));
+            origin + scale.to_f32() * f32::from(code)
+        }
+    }
+}
+
+/// Scale and zero point of one group, rounded to f16 so that no value lies outside the levels.
+struct Grid {
+    format: Format,
+    scale: f16,
+    zero: f16,
+}
+
+impl Grid {
+    fn of(format: Format, values: impl Iterator<Item = f32> + Clone) -> Self {
+        // Adding zero makes a negative zero positive, whatever the order of the values.
+        let min = values.clone().fold(f32::INFINITY, f32::min) + 0.0;
+        let max = values.fold(f32::NEG_INFINITY, f32::max);
+        let (min, max) = (f64::from(min), f64::from(max));
+        let (scale, zero) = match (&format.codebook, format.symmetric) {
+            (None, true) => {
+                // Codes run from -2^(b-1) to 2^(b-1)-1; the positive side has one level less.
+                let levels = f64::from(format.bits.max_code());
+                let positive = (f64::midpoint(levels, 1.0) - 1.0).max(1.0);
+                (max.max(-min) / positive, f16::ZERO)
+            }
+            (None, false) => {
+                let zero = floor_f16(min);
+                let levels = f64::from(format.bits.max_code());
+                ((max - zero.to_f64()) / levels, zero)
+            }
+            (Some(book), symmetric) => {
+                let levels = book.of(format.bits);
+                let (low, high) = (f64::from(levels[0]), f64::from(levels[levels.len() - 1]));
+                let zero = if symmetric {
+                    f16::ZERO
+                } else {
+                    f16::from_f64(min - (max - min) / (high - low) * low)
+                };
+                let reach = |end: f64, level: f64| (end - zero.to_f64()) / level;
+                (reach(max, high).max(reach(min, low)).max(0.0), zero)
+            }
+        };
+        Self {
+            format,
+            scale: ceil_f16(scale),
+            zero,
+        }
+    }
+
+    fn store(&self, scales: &mut Vec<f16>, zeros: &mut Vec<f16>) {
+        scales.push(self.scale);
+        if !self.format.symmetric {
+            zeros.push(self.zero);
+        }
+    }
+
+    fn code(&self, v: f32) -> u8 {
+        let Self { format, .. } = *self;
+        let (step, zero) = (self.scale.to_f32(), self.zero.to_f32());
+        if let Some(book) = &format.codebook {
+            let level = if step > 0.0 { (v - zero) / step } else { 0.0 };
+            return book.nearest(format.bits, level);
+        }
+        let origin = if format.symmetric {
+            -step * half_range(format.bits)
+        } else {
+            zero
+        };
+        let level = if step > 0.0 {
+            ((v - origin) / step).round()
+        } else {
+            0.0
+        };
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "clamped to 255 at most"
+        )]
+        let code = level.clamp(0.0, format.bits.max_code() as f32) as u8;
+        code
     }
 }
 
@@ -146,41 +337,5 @@ fn floor_f16(x: f64) -> f16 {
         0x0000 => f16::from_bits(0x8001),
         bits if bits & 0x8000 != 0 => f16::from_bits(bits + 1),
         bits => f16::from_bits(bits - 1),
-    }
-}
-
-/// See [`Kernels::decode`].
-pub(super) fn decode(rows: Rows<'_>, out: &mut [f32]) {
-    let Rows {
-        format, head_dim, ..
-    } = rows;
-    if format.bits == Bits::F16 {
-        for (v, bytes) in out.iter_mut().zip(rows.payload.chunks_exact(2)) {
-            *v = f16::from_le_bytes([bytes[0], bytes[1]]).to_f32();
-        }
-        return;
-    }
-    let group = format.group(head_dim);
-    let bytes = group * format.bits.count() / 8;
-    let mut codes = vec![0u8; group];
-    for (g, values) in out[..rows.len * head_dim]
-        .chunks_exact_mut(group)
-        .enumerate()
-    {
-        pack::unpack(
-            format.bits,
-            &rows.payload[g * bytes..(g + 1) * bytes],
-            &mut codes,
-        );
-        let scale = rows.scales[g];
-        let zero = if format.symmetric {
-            f16::ZERO
-        } else {
-            rows.zeros[g]
-        };
-        let (step, origin) = (scale.to_f32(), origin(format, scale, zero));
-        for (v, &code) in values.iter_mut().zip(&codes) {
-            *v = origin + step * f32::from(code);
-        }
     }
 }

@@ -45,23 +45,18 @@ impl PlanCx<'_> {
     }
 
     /// The tiers as offers: price of a row, and mean squared rounding error of an element per
-    /// unit of squared range, `1 / (12 (2^b - 1)²)`.
+    /// unit of squared range ([`Format::loss`](crate::Format::loss)).
     #[must_use]
     pub fn menu(&self) -> Vec<Offer> {
         let head_dim = self.shape.head_dim;
-        let loss = |bits: crate::format::Bits| match bits.max_code() {
-            0 => 0.0,
-            #[expect(clippy::cast_precision_loss, reason = "at most 255")]
-            max => 1.0 / (12.0 * (max as f32).powi(2)),
-        };
         self.layout
             .tiers
             .iter()
             .map(|tier| Offer {
                 bytes: u32::try_from(tier.row_bytes(head_dim) + self.column_bytes)
                     .unwrap_or(u32::MAX),
-                key_loss: loss(tier.k.bits),
-                value_loss: loss(tier.v.bits),
+                key_loss: tier.k.loss(),
+                value_loss: tier.v.loss(),
             })
             .collect()
     }

@@ -15,6 +15,7 @@ pub(super) fn encode(_proof: Avx2, format: Format, head_dim: usize, x: &[f32], o
             Bits::B4 => groups::<4>(format, head_dim, x, out),
             Bits::B8 => groups::<8>(format, head_dim, x, out),
             Bits::F16 => halves(x, out.payload),
+            Bits::F8 => unreachable!("left to the reference"),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::simd::{Grid, Kernel, MAX_LANES, Simd};
 use half::f16;
-use smartkv_core::{Bits, Format, Rows};
+use smartkv_core::{Axis, Bits, Format, Rows};
 use std::mem::MaybeUninit;
 
 /// Largest `head_dim` of the vector kernels: bounds the buffers on the stack.
@@ -15,7 +15,9 @@ const MAX_GRID_ROWS: usize = 128;
 /// Whether the vector kernels take rows of this shape.
 pub(super) fn takes(format: Format, head_dim: usize) -> bool {
     let fits = (8..=MAX_HEAD_DIM).contains(&head_dim) && head_dim.is_multiple_of(8);
-    fits && format.check(head_dim).is_ok()
+    let plain =
+        format.bits != Bits::F8 && format.axis == Axis::Channels && format.codebook.is_none();
+    fits && plain && format.check(head_dim).is_ok() && format.group(head_dim).is_multiple_of(8)
 }
 
 /// Whether no group of such a row ends within a vector of `S`.
