@@ -33,8 +33,8 @@ impl Tracker for Ema {
     fn fold(&self, seen: &Seen<'_>, score: &mut [f32]) {
         #[expect(clippy::cast_possible_truncation, reason = "scores are f32")]
         let decay = self.decay as f32;
-        for ((score, &mass), &visible) in score.iter_mut().zip(seen.mass).zip(seen.visible) {
-            let keep = decay.powi(i32::try_from(visible).unwrap_or(i32::MAX));
+        let keep = decay.powi(i32::try_from(seen.queries).unwrap_or(i32::MAX));
+        for (score, &mass) in score.iter_mut().zip(seen.mass) {
             *score = keep * *score + (1.0 - keep) * mass;
         }
     }
@@ -50,7 +50,7 @@ mod tests {
         let mut score = [0.0f32];
         let mut expected = 0.0;
         for mass in [0.5, 0.1, 0.7] {
-            ema.fold(&Seen { mass: &[mass], visible: &[1] }, &mut score);
+            ema.fold(&Seen { mass: &[mass], queries: 1 }, &mut score);
             expected = 0.9 * expected + 0.1 * mass;
             assert!((score[0] - expected).abs() < 1e-6);
         }
@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn many_queries_at_one_level_converge_to_it() {
         let mut score = [0.0f32, 1.0];
-        Ema::default().fold(&Seen { mass: &[0.3, 0.3], visible: &[200, 200] }, &mut score);
+        Ema::default().fold(&Seen { mass: &[0.3, 0.3], queries: 200 }, &mut score);
         assert!(score.iter().all(|s| (s - 0.3).abs() < 1e-6));
     }
 }

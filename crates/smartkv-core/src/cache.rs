@@ -17,9 +17,10 @@ use crate::layout::Layout;
 use crate::memory::Memory;
 use crate::shape::CacheShape;
 use crate::strategy::{Seen, Strategy};
-use attend::{LaneOutput, LaneQueries};
+use attend::{Heads, LaneStep, Scratch};
 use half::f16;
 use lane::{Energies, Lane};
+use rayon::prelude::*;
 use segment::Columns;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -104,6 +105,7 @@ impl CacheBuilder {
             step: vec![0; shape.batch],
             sinks: vec![layout.sinks; shape.batch],
             peak: 0,
+            scratch: Scratch::default(),
             shape,
             strategy,
             layout,
@@ -140,6 +142,26 @@ pub struct Cache {
     /// Sinks that each sequence still keeps in full precision.
     sinks: Vec<usize>,
     peak: usize,
+    scratch: Scratch,
+}
+
+/// Tokens in a step from which the rows of its lanes are prepared in parallel.
+const PARALLEL_TOKENS: usize = 32;
+
+/// Calls `work(index, lane, step)` for every lane of a layer.
+fn for_each_lane(
+    parallel: bool,
+    lanes: &mut [Lane],
+    steps: &mut [LaneStep],
+    work: impl Fn(usize, &mut Lane, &mut LaneStep) + Sync,
+) {
+    if parallel {
+        let lanes = lanes.par_iter_mut().zip(steps).enumerate();
+        lanes.for_each(|(index, (lane, step))| work(index, lane, step));
+    } else {
+        let lanes = lanes.iter_mut().zip(steps).enumerate();
+        lanes.for_each(|(index, (lane, step))| work(index, lane, step));
+    }
 }
 
 impl Cache {
@@ -239,7 +261,15 @@ impl Cache {
             let row = heads * head_dim;
             for (sequence, &len) in step.lens.iter().enumerate() {
                 let valid = &data[sequence * step.tokens * row..][..len * row];
-                if let Some(index) = valid.iter().position(|v| v.is_nan() || v.abs() > limit) {
+                // Whole chunks at a time, so that the compiler can use vectors.
+                let sound = |v: &f32| v.abs() <= limit;
+                if valid
+                    .chunks(64)
+                    .all(|chunk| chunk.iter().fold(true, |all, v| all & sound(v)))
+                {
+                    continue;
+                }
+                if let Some(index) = valid.iter().position(|v| !sound(v)) {
                     return Err(Error::NotFinite {
                         layer: step.layer,
                         what,
@@ -252,41 +282,8 @@ impl Cache {
         Ok(())
     }
 
-    /// Copies the rows of one head out of `[batch, tokens, heads, head_dim]`; `width` heads from
-    /// `head` on, multiplied by `factor` and rotated if the layout rotates.
-    fn take(
-        &self,
-        data: &[f32],
-        step: &AttnStep<'_>,
-        sequence: usize,
-        heads: std::ops::Range<usize>,
-        of: usize,
-        factor: f32,
-    ) -> Vec<f32> {
-        let head_dim = self.shape.head_dim;
-        let mut rows = Vec::with_capacity(step.lens[sequence] * heads.len() * head_dim);
-        for token in 0..step.lens[sequence] {
-            let row = ((sequence * step.tokens + token) * of + heads.start) * head_dim;
-            rows.extend(
-                data[row..row + heads.len() * head_dim]
-                    .iter()
-                    .map(|v| v * factor),
-            );
-        }
-        if self.layout.rotate {
-            rotate::rotate(&mut rows, head_dim);
-        }
-        rows
-    }
-
-    /// Appends the step to one lane and returns its queries.
-    fn append(
-        &self,
-        lane: &mut Lane,
-        step: &AttnStep<'_>,
-        sequence: usize,
-        head: usize,
-    ) -> Vec<f32> {
+    /// Appends the step's rows of one lane to its window and puts its queries into `work`.
+    fn append(&self, lane: &mut Lane, step: &AttnStep<'_>, index: usize, work: &mut LaneStep) {
         let CacheShape {
             q_heads,
             kv_heads,
@@ -294,38 +291,74 @@ impl Cache {
             scale,
             ..
         } = self.shape;
-        let group = self.shape.group();
-        let k = self.take(step.k, step, sequence, head..head + 1, kv_heads, 1.0);
-        let v = self.take(step.v, step, sequence, head..head + 1, kv_heads, 1.0);
-        let heads = head * group..(head + 1) * group;
-        let q = self.take(step.q, step, sequence, heads, q_heads, scale);
-        let position = u32::try_from(self.seen[sequence]).unwrap_or(u32::MAX);
-        lane.window.append(self.kernels, &k, &v, position);
-        if self.columns.scores {
-            lane.energies.observe(&q, &v, head_dim);
+        let (sequence, head) = (index / kv_heads, index % kv_heads);
+        work.tokens = step.lens[sequence];
+        work.watched = 0;
+        if work.tokens == 0 {
+            return;
         }
-        q
+        let watch = self.strategy.tracker().map(super::strategy::Tracker::watch);
+        work.watched = watch.map_or(0, |w| w.prompt_queries.clamp(1, work.tokens));
+        let group = self.shape.group();
+        let take = |data: &[f32], heads: std::ops::Range<usize>, of: usize, out: &mut Vec<f32>| {
+            out.clear();
+            for token in 0..step.lens[sequence] {
+                let row = ((sequence * step.tokens + token) * of + heads.start) * head_dim;
+                out.extend_from_slice(&data[row..row + heads.len() * head_dim]);
+            }
+            if self.layout.rotate {
+                rotate::rotate(out, head_dim);
+            }
+        };
+        take(step.k, head..head + 1, kv_heads, &mut work.k);
+        take(step.v, head..head + 1, kv_heads, &mut work.v);
+        take(
+            step.q,
+            head * group..(head + 1) * group,
+            q_heads,
+            &mut work.q,
+        );
+        work.q.iter_mut().for_each(|q| *q *= scale);
+        let position = u32::try_from(self.seen[sequence]).unwrap_or(u32::MAX);
+        lane.window.append(self.kernels, &work.k, &work.v, position);
+        if self.columns.scores {
+            lane.energies.observe(&work.q, &work.v, head_dim);
+        }
     }
 
     /// Folds observed attention into the score columns of a lane.
-    fn fold(&self, lane: &mut Lane, seen: &LaneOutput) {
+    fn fold(&self, lane: &mut Lane, seen: &mut LaneStep) {
         let Some(tracker) = self.strategy.tracker() else {
             return;
         };
+        let (len, group) = (lane.len(), self.shape.group());
+        // Rows before the step, and its tokens before the watched ones, are seen by all watched
+        // queries; a watched token's row by those from its own on.
+        let own = len - seen.watched;
         let mut start = 0;
-        for segment in lane
-            .tiers
-            .iter_mut()
-            .chain(std::iter::once(&mut lane.window))
-        {
+        for segment in lane.segments_mut() {
             let rows = start..start + segment.len();
             start = rows.end;
-            if !rows.is_empty() {
-                let part = Seen {
-                    mass: &seen.mass[rows.clone()],
-                    visible: &seen.visible[rows],
+            let mut row = rows.start;
+            while row < rows.end {
+                let (end, queries) = if row <= own {
+                    (rows.end.min(own + 1), seen.watched)
+                } else {
+                    (row + 1, len - row)
                 };
-                tracker.fold(&part, &mut segment.scores);
+                let mass = &mut seen.mass[row..end];
+                #[expect(clippy::cast_precision_loss, reason = "a count of queries")]
+                let share = 1.0 / (queries * group) as f32;
+                mass.iter_mut().for_each(|mass| *mass *= share);
+                let part = Seen {
+                    mass,
+                    queries: u32::try_from(queries).unwrap_or(u32::MAX),
+                };
+                tracker.fold(
+                    &part,
+                    &mut segment.scores[row - rows.start..end - rows.start],
+                );
+                row = end;
             }
         }
     }
@@ -350,51 +383,41 @@ impl KvHook for Cache {
             head_dim,
             ..
         } = self.shape;
-        let group = self.shape.group();
-        let watch = self.strategy.tracker().map(super::strategy::Tracker::watch);
-
+        let heads = Heads {
+            group: self.shape.group(),
+            head_dim,
+        };
         let first = self.lane_index(step.layer, 0, 0);
-        let mut lanes = self.lanes.split_off(first);
-        let later = lanes.split_off(self.shape.lanes());
-        let busy: Vec<usize> = (0..lanes.len())
-            .filter(|lane| step.lens[lane / kv_heads] > 0)
-            .collect();
-        let queries: Vec<Vec<f32>> = busy
-            .iter()
-            .map(|&l| self.append(&mut lanes[l], &step, l / kv_heads, l % kv_heads))
-            .collect();
-        let views: Vec<LaneQueries<'_>> = busy
-            .iter()
-            .zip(&queries)
-            .map(|(&lane, q)| {
-                let tokens = step.lens[lane / kv_heads];
-                let watched = watch.map_or(0, |w| w.prompt_queries.clamp(1, tokens));
-                LaneQueries {
-                    q,
-                    tokens,
-                    group,
-                    head_dim,
-                    watched,
-                }
-            })
-            .collect();
-        let held: Vec<&Lane> = busy.iter().map(|&lane| &lanes[lane]).collect();
-        let mut outputs = attend::attend(self.kernels, &held, &views);
+        let mut all = std::mem::take(&mut self.lanes);
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let lanes = &mut all[first..first + self.shape.lanes()];
+        scratch.lanes.resize_with(lanes.len(), LaneStep::default);
 
-        for (&index, output) in busy.iter().zip(&mut outputs) {
-            if self.layout.rotate {
-                rotate::rotate(&mut output.out, head_dim);
+        let parallel = step.tokens >= PARALLEL_TOKENS;
+        for_each_lane(parallel, lanes, &mut scratch.lanes, |index, lane, work| {
+            self.append(lane, &step, index, work);
+        });
+        attend::attend(self.kernels, lanes, heads, &mut scratch);
+        for_each_lane(parallel, lanes, &mut scratch.lanes, |_, lane, work| {
+            if work.tokens > 0 {
+                if self.layout.rotate {
+                    rotate::rotate(&mut work.out, head_dim);
+                }
+                self.fold(lane, work);
             }
+        });
+        let width = heads.group * head_dim;
+        for (index, work) in scratch.lanes.iter().enumerate() {
             let (sequence, head) = (index / kv_heads, index % kv_heads);
-            let width = group * head_dim;
-            for (token, row) in output.out.chunks_exact(width).enumerate() {
-                let at = ((sequence * step.tokens + token) * q_heads + head * group) * head_dim;
+            for token in 0..work.tokens {
+                let row = &work.out[token * width..][..width];
+                let at =
+                    ((sequence * step.tokens + token) * q_heads + head * heads.group) * head_dim;
                 out[at..at + width].copy_from_slice(row);
             }
-            self.fold(&mut lanes[index], output);
         }
-        self.lanes.extend(lanes);
-        self.lanes.extend(later);
+        self.lanes = all;
+        self.scratch = scratch;
         Ok(())
     }
 

@@ -12,7 +12,7 @@ pub mod tile;
 pub use tile::{LINE, Role, TILE_ROWS, arrange, read_row, slot, tile_bytes, tiled};
 
 use crate::format::{Axis, Format};
-use crate::kernels::{Digits, Kernels, Rows, RowsMut, Tiles};
+use crate::kernels::{Kernels, Queries, Rows, RowsMut, Tiles};
 use crate::pack;
 use half::f16;
 use std::ops::Range;
@@ -152,7 +152,7 @@ impl PackedRows {
     }
 
     /// Scores of queries against the keys `rows`: `out[i * stride + t]` for the `t`-th of them.
-    /// `q` is `[n, head_dim]`, `digits` what [`Kernels::digits`] made of it for this format.
+    /// The queries' digits are what [`Kernels::digits`] made of them for this format.
     ///
     /// # Panics
     /// When `rows` is out of range, or starts or ends within a tile or block.
@@ -160,8 +160,7 @@ impl PackedRows {
         &self,
         kernels: &dyn Kernels,
         rows: Range<usize>,
-        q: &[f32],
-        digits: &Digits,
+        q: Queries<'_>,
         out: &mut [f32],
         stride: usize,
     ) {
@@ -169,10 +168,10 @@ impl PackedRows {
         let (tiles, tail) = self.split(&rows);
         let first = tiles.len() * TILE_ROWS;
         if !tiles.is_empty() {
-            kernels.score_tiles(self.tiles(tiles), digits.all(q), out, stride);
+            kernels.score_tiles(self.tiles(tiles), q, out, stride);
         }
         if !tail.is_empty() {
-            kernels.scores(self.tail(tail), q, &mut out[first..], stride);
+            kernels.scores(self.tail(tail), q.values, &mut out[first..], stride);
         }
     }
 

@@ -54,14 +54,14 @@ pub struct Watch {
     pub prompt_queries: usize,
 }
 
-/// Attention observed for consecutive rows of one lane in one step.
+/// Attention observed in one step for rows of one lane that the same queries could see.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen<'a> {
     /// Per row: attention probability, averaged over the query heads of the lane and over the
     /// observed queries that could see the row (`ZipCache`'s normalisation, arXiv 2405.14256).
     pub mass: &'a [f32],
-    /// Per row: observed queries that could see it; at least 1.
-    pub visible: &'a [u32],
+    /// Observed queries that could see these rows; at least 1.
+    pub queries: u32,
 }
 
 /// Folds observed attention into one importance score per (layer, lane, token).
@@ -78,7 +78,8 @@ pub trait Tracker: Debug + Send + Sync {
     /// What to observe; only that is paid for.
     fn watch(&self) -> Watch;
 
-    /// Updates the scores of the rows of `seen`. New rows start at 0.
+    /// Updates the scores of the rows of `seen`. New rows start at 0. Rows of one step may come
+    /// in several calls.
     fn fold(&self, seen: &Seen<'_>, score: &mut [f32]);
 }
 

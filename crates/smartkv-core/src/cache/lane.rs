@@ -66,6 +66,13 @@ impl Lane {
         self.tiers.iter().chain(std::iter::once(&self.window))
     }
 
+    /// The same, to be changed.
+    pub(super) fn segments_mut(&mut self) -> impl Iterator<Item = &mut Segment> {
+        self.tiers
+            .iter_mut()
+            .chain(std::iter::once(&mut self.window))
+    }
+
     /// Rows held, in all places.
     pub(super) fn len(&self) -> usize {
         self.segments().map(Segment::len).sum()

@@ -63,6 +63,10 @@ impl Segment {
         self.k.len()
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.k.is_empty()
+    }
+
     /// A range of rows that is attended to may start at multiples of this.
     pub(super) fn granularity(&self) -> usize {
         self.k.granularity().max(self.v.granularity())

@@ -39,8 +39,8 @@ impl Tracker for Sum {
     }
 
     fn fold(&self, seen: &Seen<'_>, score: &mut [f32]) {
-        for ((score, mass), &visible) in score.iter_mut().zip(seen.mass).zip(seen.visible) {
-            *score += mass * visible as f32;
+        for (score, mass) in score.iter_mut().zip(seen.mass) {
+            *score += mass * seen.queries as f32;
         }
     }
 }

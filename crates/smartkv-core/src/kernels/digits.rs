@@ -37,6 +37,16 @@ pub struct Queries<'a> {
 }
 
 impl Digits {
+    /// No digits.
+    pub const NONE: &'static Self = &Self {
+        head_dim: 0,
+        group: 0,
+        high: Vec::new(),
+        low: Vec::new(),
+        scale: Vec::new(),
+        sum: Vec::new(),
+    };
+
     /// Splits `q`, `[n, head_dim]`, in groups of `group` channels.
     ///
     /// # Panics
@@ -70,8 +80,8 @@ impl Digits {
                 let n = integer(value * inverse);
                 let high = (n + 64) >> 7;
                 sum += n;
-                this.high.push(high as i8);
-                this.low.push((n - 128 * high) as i8);
+                this.high.push(digit(high));
+                this.low.push(digit(n - 128 * high));
             }
             this.scale.push(scale);
             this.sum.push(sum);
@@ -166,6 +176,11 @@ impl Digits {
     }
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "within ±64")]
+fn digit(n: i32) -> i8 {
+    n as i8
+}
+
 /// Nearest integer, of two as near the even one, as vector units round.
 #[expect(clippy::cast_possible_truncation, reason = "at most LARGEST")]
 fn integer(x: f32) -> i32 {
@@ -173,6 +188,7 @@ fn integer(x: f32) -> i32 {
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_precision_loss, reason = "14 bits")]
 mod tests {
     use super::*;
 

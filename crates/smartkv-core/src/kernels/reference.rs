@@ -219,15 +219,12 @@ pub(super) fn mix_tiles(values: Tiles<'_>, p: &[f32], stride: usize, acc: &mut [
 /// The value of a code of a group with this scale and zero point.
 pub(crate) fn value(format: Format, scale: f16, zero: Option<f16>, code: u8) -> f32 {
     let zero = zero.map(f16::to_f32);
-    match &format.codebook {
-        Some(book) => {
-            zero.unwrap_or(0.0) + scale.to_f32() * f32::from(book.levels()[usize::from(code & 15)])
-        }
-        None => {
-            let origin = zero.unwrap_or(-scale.to_f32() * half_range(format.bits));
-            origin + scale.to_f32() * f32::from(code)
-        }
+    if let Some(book) = &format.codebook {
+        let level = f32::from(book.levels()[usize::from(code & 15)]);
+        return zero.unwrap_or(0.0) + scale.to_f32() * level;
     }
+    let origin = zero.unwrap_or(-scale.to_f32() * half_range(format.bits));
+    origin + scale.to_f32() * f32::from(code)
 }
 
 /// Scale and zero point of one group, rounded to f16 so that no value lies outside the levels.

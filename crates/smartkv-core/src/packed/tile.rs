@@ -105,7 +105,7 @@ fn planes(bits: Bits, head_dim: usize) -> impl Iterator<Item = Plane> {
 /// Writes the codes of one row of a tile; the bytes may hold other rows.
 pub(super) fn write_row(bits: Bits, role: Role, tile: &mut [u8], row: usize, codes: &[u8]) {
     for plane in planes(bits, codes.len()) {
-        let mask = ((1u16 << plane.width) - 1) as u8;
+        let mask = u8::MAX >> (8 - plane.width);
         for (channel, code) in codes.iter().enumerate() {
             let (byte, shift) = plane.at(slot(role, row, channel));
             tile[byte] = tile[byte] & !(mask << shift) | (code >> plane.shift & mask) << shift;
@@ -120,7 +120,7 @@ pub(super) fn write_row(bits: Bits, role: Role, tile: &mut [u8], row: usize, cod
 pub fn read_row(bits: Bits, role: Role, tile: &[u8], row: usize, codes: &mut [u8]) {
     codes.fill(0);
     for plane in planes(bits, codes.len()) {
-        let mask = ((1u16 << plane.width) - 1) as u8;
+        let mask = u8::MAX >> (8 - plane.width);
         for (channel, code) in codes.iter_mut().enumerate() {
             let (byte, shift) = plane.at(slot(role, row, channel));
             *code |= (tile[byte] >> shift & mask) << plane.shift;

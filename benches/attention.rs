@@ -1,0 +1,187 @@
+//! What a strategy's cache costs a decoded token, without the model: attention, tracking,
+//! planning.
+//!
+//! `cargo bench --bench attention [-- --contexts 4096 --tokens 64]`
+//!
+//! The shape is that of SmolLM2-135M; keys and values are random, which does not matter to speed.
+//! Strategies take turns, one token each, so that a disturbed machine disturbs them alike.
+#![allow(clippy::print_stdout, reason = "a benchmark prints its table")]
+#![allow(clippy::cast_precision_loss, missing_docs)]
+
+use anyhow::{Context as _, Result};
+use rand::{Rng as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use smartkv::config::StrategySpec;
+use smartkv_core::{AttnStep, Budget, Cache, CacheShape, KvHook, MeasuredHook};
+use std::time::{Duration, Instant};
+
+/// Name, settings and budget of each row.
+const ROWS: [(&str, &[&str], Option<f64>); 7] = [
+    ("f16", &[], None),
+    ("uniform-8", &[], None),
+    ("uniform-4", &[], None),
+    ("uniform-2", &[], None),
+    ("smartkv", &[], Some(0.5)),
+    ("smartkv", &[], Some(0.25)),
+    ("smartkv", &["realloc_every=1000000"], Some(0.25)),
+];
+const CHUNK: usize = 512;
+
+struct Row {
+    title: String,
+    cache: Cache,
+    attend: Vec<Duration>,
+    /// Steps that planned, and those that did not.
+    end: [Vec<Duration>; 2],
+}
+
+fn main() -> Result<()> {
+    let mut contexts = vec![1024, 4096];
+    let mut tokens = 64;
+    let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
+    while let Some(arg) = args.next() {
+        let value = args
+            .next()
+            .with_context(|| format!("{arg}: expected a value"))?;
+        match arg.as_str() {
+            "--contexts" => {
+                contexts = value.split(',').map(str::parse).collect::<Result<_, _>>()?
+            }
+            "--tokens" => tokens = value.parse()?,
+            other => anyhow::bail!("unknown option {other}: --contexts, --tokens"),
+        }
+    }
+    let shape = CacheShape::new(30, 1, 9, 3, 64)?;
+    println!(
+        "kernels {}, {} threads, median of {tokens} tokens; ms a token; GB/s of live bytes",
+        smartkv_kernels::best().name(),
+        rayon::current_num_threads(),
+    );
+    for context in contexts {
+        let mut rows = ROWS
+            .iter()
+            .map(|(name, set, ratio)| filled(&shape, context, name, set, *ratio))
+            .collect::<Result<Vec<Row>>>()?;
+        let mut random = ChaCha8Rng::seed_from_u64(7);
+        for _ in 0..tokens {
+            let step = Inputs::new(&shape, 1, &mut random);
+            for row in &mut rows {
+                let plans = census(&row.cache);
+                let start = Instant::now();
+                step.attend(&mut row.cache, &shape)?;
+                row.attend.push(start.elapsed());
+                let start = Instant::now();
+                row.cache.end_step(false)?;
+                let planned = usize::from(census(&row.cache) != plans);
+                row.end[planned].push(start.elapsed());
+            }
+        }
+        println!(
+            "\n{context} tokens    {:>30} {:>8} {:>8} {:>8} {:>8} {:>9} {:>9}",
+            "strategy", "MB", "attend", "GB/s", "no plan", "plan", "a token"
+        );
+        for row in &mut rows {
+            let bytes = row.cache.memory().live_bytes as f64;
+            let attend = median(&mut row.attend);
+            let [free, plan] = [0, 1].map(|i| median(&mut row.end[i]));
+            let ends: Duration = row.end.iter().flatten().sum();
+            println!(
+                "{:>42} {:>8.1} {:>8.2} {:>8.1} {:>8.3} {:>9.2} {:>9.3}",
+                row.title,
+                bytes / 1e6,
+                attend * 1e3,
+                bytes / attend / 1e9,
+                free * 1e3,
+                plan * 1e3,
+                ends.as_secs_f64() * 1e3 / tokens as f64,
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Rows in tiers: they change when a plan was executed.
+fn census(cache: &Cache) -> usize {
+    let census = cache.census();
+    census[..census.len() - 1].iter().sum()
+}
+
+fn filled(
+    shape: &CacheShape,
+    context: usize,
+    name: &str,
+    set: &[&str],
+    ratio: Option<f64>,
+) -> Result<Row> {
+    let settings: Vec<String> = set.iter().map(ToString::to_string).collect();
+    let strategy = StrategySpec::resolve(name, &settings)?.strategy;
+    let mut cache = Cache::builder(*shape, strategy)
+        .budget(ratio.map(Budget::Ratio))
+        .kernels(smartkv_kernels::best())
+        .build()?;
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    let start = Instant::now();
+    for first in (0..context).step_by(CHUNK) {
+        let count = CHUNK.min(context - first);
+        Inputs::new(shape, count, &mut random).attend(&mut cache, shape)?;
+        cache.end_step(first + count < context)?;
+    }
+    let budget = ratio.map_or(String::new(), |ratio| format!(" @ {ratio}"));
+    let title = format!("{name}{budget} {}", set.join(" "));
+    eprintln!("{title}: filled in {:.2} s", start.elapsed().as_secs_f64());
+    let (attend, end) = Default::default();
+    Ok(Row {
+        title,
+        cache,
+        attend,
+        end,
+    })
+}
+
+/// One step of random rows, the same for every layer.
+struct Inputs {
+    tokens: usize,
+    q: Vec<f32>,
+    k: Vec<f32>,
+    v: Vec<f32>,
+}
+
+impl Inputs {
+    fn new(shape: &CacheShape, tokens: usize, random: &mut ChaCha8Rng) -> Self {
+        let mut rows = |heads: usize| {
+            (0..tokens * heads * shape.head_dim)
+                .map(|_| random.random_range(-3.0f32..3.0))
+                .collect()
+        };
+        Self {
+            tokens,
+            q: rows(shape.q_heads),
+            k: rows(shape.kv_heads),
+            v: rows(shape.kv_heads),
+        }
+    }
+
+    fn attend(&self, cache: &mut Cache, shape: &CacheShape) -> Result<()> {
+        let mut out = vec![0.0; self.q.len()];
+        for layer in 0..shape.layers {
+            let step = AttnStep {
+                layer,
+                tokens: self.tokens,
+                lens: &[self.tokens],
+                q: &self.q,
+                k: &self.k,
+                v: &self.v,
+            };
+            cache.attend(step, &mut out)?;
+        }
+        Ok(())
+    }
+}
+
+/// Seconds.
+fn median(times: &mut [Duration]) -> f64 {
+    times.sort();
+    times
+        .get(times.len() / 2)
+        .map_or(0.0, Duration::as_secs_f64)
+}
