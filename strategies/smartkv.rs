@@ -2,9 +2,10 @@
 
 use crate::allocators::marginal::Marginal;
 use crate::trackers::ema::Ema;
+use rayon::prelude::*;
 use smartkv_core::{
     Allocator, Bits, Budget, CacheShape, Error, Format, Layout, Place, Plan, PlanCx, Problem,
-    Result, Strategy, Tier, Tracker, config, strategy,
+    Result, RowTable, Strategy, Tier, Tracker, config, strategy,
 };
 
 /// Mixed precision under one byte budget, guided by attention.
@@ -87,23 +88,33 @@ impl Strategy for SmartKv {
 
     fn plan(&self, cx: &PlanCx<'_>) -> Result<Plan> {
         let Some(budget) = cx.budget else { return Ok(Plan::FlushTo(Place::Tier(0))) };
-        #[expect(clippy::cast_possible_truncation, reason = "scores are f32")]
-        let power = self.power as f32;
-        let rows = cx.rows();
-        let mut key_damage = Vec::with_capacity(rows.len());
-        let mut value_damage = Vec::with_capacity(rows.len());
-        for (lane, range) in rows.lanes().enumerate() {
-            let (query, value) = (rows.query_energy[lane], rows.value_energy[lane]);
-            for row in range {
-                let importance = rows.score[row].max(LEAST_IMPORTANCE).powf(power);
-                // Relative to the lane's own values, so that layers compare.
-                key_damage.push(importance * query * rows.key_spread[row]);
-                value_damage.push(importance * rows.value_spread[row] / value.max(f32::MIN_POSITIVE));
-            }
+        // The spreads become damages in place.
+        let RowTable {
+            place, score, mut key_spread, mut value_spread, lane_ends, query_energy, value_energy, ..
+        } = cx.rows();
+        let (mut keys, mut values) = (key_spread.as_mut_slice(), value_spread.as_mut_slice());
+        let mut lanes = Vec::with_capacity(lane_ends.len());
+        let mut start = 0;
+        for (lane, &end) in lane_ends.iter().enumerate() {
+            let (key, rest) = keys.split_at_mut(end - start);
+            keys = rest;
+            let (value, rest) = values.split_at_mut(end - start);
+            values = rest;
+            // Relative to the lane's own values, so that layers compare.
+            let factors = (query_energy[lane], 1.0 / value_energy[lane].max(f32::MIN_POSITIVE));
+            lanes.push((&score[start..end], key, value, factors));
+            start = end;
         }
-        let best: Vec<u8> = rows
-            .place
-            .iter()
+        lanes.into_par_iter().for_each(|(score, key, value, factors)| {
+            for ((key, value), score) in key.iter_mut().zip(value).zip(score) {
+                let importance = importance(score.max(LEAST_IMPORTANCE), self.power);
+                *key *= importance * factors.0;
+                *value *= importance * factors.1;
+            }
+        });
+        let (key_damage, value_damage) = (key_spread, value_spread);
+        let best: Vec<u8> = place
+            .par_iter()
             .map(|place| match place {
                 Place::Tier(tier) => *tier,
                 Place::Window | Place::Evicted => 0,
@@ -121,6 +132,20 @@ impl Strategy for SmartKv {
             given: cx.limit.map_or_else(String::new, |limit| limit.to_string()),
             reason: e.to_string(),
         })?;
-        Ok(Plan::Assign(offers.into_iter().map(Place::Tier).collect()))
+        Ok(Plan::Assign(offers.into_par_iter().map(Place::Tier).collect()))
+    }
+}
+
+/// `score^power`. Powers of general numbers cost more than all the rest of a plan, so the usual
+/// ones are computed without.
+fn importance(score: f32, power: f64) -> f32 {
+    #[expect(clippy::float_cmp, reason = "as configured")]
+    if power == 0.5 {
+        score.sqrt()
+    } else if power == 1.0 {
+        score
+    } else {
+        #[expect(clippy::cast_possible_truncation, reason = "scores are f32")]
+        score.powf(power as f32)
     }
 }

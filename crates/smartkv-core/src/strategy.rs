@@ -4,6 +4,7 @@
 
 mod rows;
 
+pub(crate) use rows::RowColumns;
 pub use rows::{PlanCx, RowTable};
 
 use crate::budget::Budget;

@@ -5,7 +5,7 @@ use crate::format::Format;
 use crate::kernels::Kernels;
 use crate::layout::{Layout, Tier};
 use crate::place::Place;
-use crate::strategy::RowTable;
+use crate::strategy::RowColumns;
 
 /// Running means that turn rounding errors into expected output errors.
 #[derive(Debug, Clone, Copy, Default)]
@@ -103,65 +103,83 @@ impl Lane {
         leaving + self.tiers.iter().map(Segment::len).sum::<usize>()
     }
 
-    /// Appends this lane's plannable rows to `table`. Rows leave the window after its first
-    /// `sinks`.
-    pub(super) fn describe(&self, sinks: usize, leaving: usize, table: &mut RowTable) {
-        for index in sinks..sinks + leaving {
-            table.place.push(Place::Window);
-            self.window.describe(index, table);
-        }
+    /// Fills in this lane's plannable rows. Rows leave the window after its first `sinks`.
+    pub(super) fn describe(&self, sinks: usize, leaving: usize, table: &mut RowColumns<'_>) {
+        let mut flushed = table.take(leaving);
+        flushed.place.fill(Place::Window);
+        self.window.describe(sinks..sinks + leaving, &mut flushed);
         for (tier, segment) in (0u8..).zip(&self.tiers) {
-            for index in 0..segment.len() {
-                table.place.push(Place::Tier(tier));
-                segment.describe(index, table);
-            }
+            let mut rows = table.take(segment.len());
+            rows.place.fill(Place::Tier(tier));
+            segment.describe(0..segment.len(), &mut rows);
         }
-        table.lane_ends.push(table.place.len());
-        let (query, value) = self.energies.means();
-        table.query_energy.push(query);
-        table.value_energy.push(value);
     }
 
-    /// Executes one lane's part of a checked plan: `places` as described by
-    /// [`describe`](Self::describe). Costs O(rows moved); lossy rows are decoded from what is
-    /// stored, rows from the window from f16.
+    /// Mean query energy and mean squared value element.
+    pub(super) fn energies(&self) -> (f32, f32) {
+        self.energies.means()
+    }
+
+    /// Executes one lane's part of a checked plan. Costs O(rows moved), and for
+    /// [`LanePlan::Assign`] a look at every place; lossy rows are decoded from what is stored,
+    /// rows from the window from f16.
     pub(super) fn execute(
         &mut self,
         kernels: &dyn Kernels,
         sinks: usize,
         leaving: usize,
-        places: &[Place],
+        plan: LanePlan<'_>,
     ) {
         let mut arriving: Vec<Moving> = (0..self.tiers.len()).map(|_| Moving::default()).collect();
-        let (flushed, mut rest) = places.split_at(leaving);
-        for (index, &to) in (sinks..).zip(flushed) {
+        let (flushed, mut rest) = match plan {
+            LanePlan::FlushTo(_) => (&[][..], &[][..]),
+            LanePlan::Assign(places) => places.split_at(leaving),
+        };
+        for offset in 0..leaving {
+            let to = match plan {
+                LanePlan::FlushTo(place) => place,
+                LanePlan::Assign(_) => flushed[offset],
+            };
             if let Place::Tier(tier) = to {
                 self.window
-                    .gather(kernels, index, &mut arriving[usize::from(tier)]);
+                    .gather(kernels, sinks + offset, &mut arriving[usize::from(tier)]);
             }
         }
         if leaving > 0 {
             self.window.drain(sinks, sinks + leaving);
         }
-        for (from, segment) in (0u8..).zip(&mut self.tiers) {
-            let (own, others) = rest.split_at(segment.len());
-            rest = others;
-            // Descending, so that swap-removal never disturbs an index still to come.
-            for (index, &to) in own.iter().enumerate().rev() {
-                if to == Place::Tier(from) {
-                    continue;
+        if let LanePlan::Assign(_) = plan {
+            for (from, segment) in (0u8..).zip(&mut self.tiers) {
+                let (own, others) = rest.split_at(segment.len());
+                rest = others;
+                // Descending, so that swap-removal never disturbs an index still to come.
+                for (index, &to) in own.iter().enumerate().rev() {
+                    if to == Place::Tier(from) {
+                        continue;
+                    }
+                    if let Place::Tier(tier) = to {
+                        segment.gather(kernels, index, &mut arriving[usize::from(tier)]);
+                    }
+                    segment.swap_remove(index);
                 }
-                if let Place::Tier(tier) = to {
-                    segment.gather(kernels, index, &mut arriving[usize::from(tier)]);
-                }
-                segment.swap_remove(index);
             }
         }
         for (segment, moving) in self.tiers.iter_mut().zip(&arriving) {
-            segment.receive(kernels, moving);
+            if !moving.is_empty() {
+                segment.receive(kernels, moving);
+            }
         }
         if leaving > 0 {
             self.window.shrink();
         }
     }
+}
+
+/// One lane's part of a plan.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum LanePlan<'a> {
+    /// See [`crate::place::Plan::FlushTo`].
+    FlushTo(Place),
+    /// Places in the order of [`Lane::describe`].
+    Assign(&'a [Place]),
 }

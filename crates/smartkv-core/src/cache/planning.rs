@@ -1,7 +1,7 @@
 //! When rows leave the window, who decides where they go, and whether that is allowed.
 
 use super::Cache;
-use super::lane::{Energies, Lane};
+use super::lane::{Energies, Lane, LanePlan};
 use crate::error::{Error, Result};
 use crate::place::{Place, Plan};
 use crate::strategy::{PlanCx, RowTable};
@@ -177,28 +177,22 @@ impl Cache {
     }
 
     fn table(&self, cut: Cut, mine: &[usize]) -> RowTable {
-        let parts: Vec<RowTable> = mine
-            .par_iter()
-            .map(|&lane| {
-                let mut table = RowTable::default();
-                self.lanes[lane].describe(cut.sinks, cut.leaving, &mut table);
-                table
-            })
+        let rows: Vec<usize> = mine
+            .iter()
+            .map(|&lane| self.lanes[lane].planned_rows(cut.leaving))
             .collect();
-        let mut table = RowTable::default();
-        for part in parts {
-            let start = table.place.len();
-            table.place.extend(part.place);
-            table.position.extend(part.position);
-            table.score.extend(part.score);
-            table.key_spread.extend(part.key_spread);
-            table.value_spread.extend(part.value_spread);
-            table
-                .lane_ends
-                .extend(part.lane_ends.iter().map(|end| start + end));
-            table.query_energy.extend(part.query_energy);
-            table.value_energy.extend(part.value_energy);
+        let mut table = RowTable::blank(&rows, self.columns.positions, self.columns.scores);
+        for (index, &lane) in mine.iter().enumerate() {
+            (table.query_energy[index], table.value_energy[index]) = self.lanes[lane].energies();
         }
+        let mut rest = table.columns();
+        let parts: Vec<_> = rows.iter().map(|&rows| rest.take(rows)).collect();
+        parts
+            .into_par_iter()
+            .zip(mine)
+            .for_each(|(mut part, &lane)| {
+                self.lanes[lane].describe(cut.sinks, cut.leaving, &mut part);
+            });
         table
     }
 
@@ -251,16 +245,15 @@ impl Cache {
                 if places.len() != rows {
                     return refuse(format!("has {} places for {rows} rows", places.len()));
                 }
-                let mut rest = places.as_slice();
-                for &lane in mine {
-                    let lane = &self.lanes[lane];
-                    let (own, others) = rest.split_at(lane.planned_rows(cut.leaving));
-                    rest = others;
-                    for (from, &to) in lane.places(cut.leaving).zip(own) {
-                        if to < from || !exists(to) {
-                            return refuse(format!("moves a row from {from:?} to {to:?}"));
-                        }
-                        bytes += price(to);
+                let parts = self.parts(places, cut, mine);
+                let checked: Vec<std::result::Result<u64, String>> = parts
+                    .into_par_iter()
+                    .map(|(lane, own)| self.lanes[lane].check(cut.leaving, own, &prices))
+                    .collect();
+                for part in checked {
+                    match part {
+                        Ok(spent) => bytes += spent,
+                        Err(reason) => return refuse(reason),
                     }
                 }
             }
@@ -273,33 +266,49 @@ impl Cache {
         }
     }
 
+    /// Each lane with its part of the places.
+    fn parts<'a>(
+        &self,
+        places: &'a [Place],
+        cut: Cut,
+        mine: &[usize],
+    ) -> Vec<(usize, &'a [Place])> {
+        let mut rest = places;
+        mine.iter()
+            .map(|&lane| {
+                let (own, others) = rest.split_at(self.lanes[lane].planned_rows(cut.leaving));
+                rest = others;
+                (lane, own)
+            })
+            .collect()
+    }
+
     fn execute(&mut self, plan: &Plan, cut: Cut, mine: &[usize]) {
         let kernels = self.kernels;
-        let Cut { sinks, leaving } = cut;
-        let mut work: Vec<(&mut Lane, Vec<Place>)> = Vec::with_capacity(mine.len());
-        let mut next = mine.iter().peekable();
-        let mut offset = 0;
-        for (index, lane) in self.lanes.iter_mut().enumerate() {
-            if next.next_if(|&&lane| lane == index).is_none() {
-                continue;
+        let plans: Vec<LanePlan<'_>> = match plan {
+            Plan::FlushTo(place) => vec![LanePlan::FlushTo(*place); mine.len()],
+            Plan::Assign(places) => {
+                let parts = self.parts(places, cut, mine).into_iter();
+                parts.map(|(_, own)| LanePlan::Assign(own)).collect()
             }
-            let rows = lane.planned_rows(leaving);
-            let places = match plan {
-                Plan::FlushTo(place) => {
-                    let mut places = vec![*place; leaving];
-                    places.extend(lane.places(leaving).skip(leaving));
-                    places
-                }
-                Plan::Assign(places) => places[offset..offset + rows].to_vec(),
-            };
-            offset += rows;
-            work.push((lane, places));
-        }
-        work.into_par_iter().for_each(|(lane, places)| {
-            lane.execute(kernels, sinks, leaving, &places);
-        });
+        };
+        let mut next = mine.iter().peekable();
+        let lanes = self.lanes.iter_mut().enumerate();
+        let mut work: Vec<(&mut Lane, LanePlan<'_>)> = lanes
+            .filter(|(index, _)| next.next_if(|&&lane| lane == *index).is_some())
+            .map(|(_, lane)| lane)
+            .zip(plans)
+            .collect();
+        let run = |(lane, plan): &mut (&mut Lane, LanePlan<'_>)| {
+            lane.execute(kernels, cut.sinks, cut.leaving, *plan);
+        };
+        work.par_iter_mut().with_min_len(LANES_A_TASK).for_each(run);
     }
 }
+
+/// Lanes that one task takes at least: handing over a lane that moves one row costs more than
+/// moving it.
+const LANES_A_TASK: usize = 8;
 
 /// Where the window is cut: its first `sinks` rows stay, the next `leaving` go.
 #[derive(Debug, Clone, Copy)]
@@ -309,11 +318,33 @@ struct Cut {
 }
 
 impl Lane {
-    /// Where this lane's plannable rows are now.
-    fn places(&self, leaving: usize) -> impl Iterator<Item = Place> + '_ {
-        let tiers = (0u8..).zip(&self.tiers);
-        std::iter::repeat_n(Place::Window, leaving).chain(
-            tiers.flat_map(|(tier, segment)| std::iter::repeat_n(Place::Tier(tier), segment.len())),
-        )
+    /// Bytes of this lane's rows at `places`, at these prices of the tiers.
+    ///
+    /// # Errors
+    /// The first move up, or to a tier that does not exist.
+    fn check(
+        &self,
+        leaving: usize,
+        places: &[Place],
+        prices: &[u64],
+    ) -> std::result::Result<u64, String> {
+        let mut counts = vec![0u64; prices.len()];
+        let mut rest = places;
+        let tiers = (0u8..).map(Place::Tier).zip(&self.tiers);
+        let from = tiers.map(|(place, segment)| (place, segment.len()));
+        for (from, rows) in std::iter::once((Place::Window, leaving)).chain(from) {
+            let (own, others) = rest.split_at(rows);
+            rest = others;
+            for &to in own {
+                match to {
+                    Place::Tier(tier) if to >= from && usize::from(tier) < counts.len() => {
+                        counts[usize::from(tier)] += 1;
+                    }
+                    Place::Evicted => {}
+                    _ => return Err(format!("moves a row from {from:?} to {to:?}")),
+                }
+            }
+        }
+        Ok(counts.iter().zip(prices).map(|(n, price)| n * price).sum())
     }
 }

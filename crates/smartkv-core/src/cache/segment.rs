@@ -3,7 +3,8 @@
 use crate::kernels::Kernels;
 use crate::layout::Tier;
 use crate::packed::{PackedRows, Role, reserve, shrink};
-use crate::strategy::RowTable;
+use crate::strategy::RowColumns;
+use std::ops::Range;
 
 /// Which columns a cache keeps beside its rows.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +38,12 @@ pub(super) struct Moving {
     v: Vec<f32>,
     positions: Vec<u32>,
     scores: Vec<f32>,
+}
+
+impl Moving {
+    pub(super) fn is_empty(&self) -> bool {
+        self.k.is_empty()
+    }
 }
 
 /// Live bytes of a segment by purpose.
@@ -145,12 +152,18 @@ impl Segment {
         self.scores.clear();
     }
 
-    /// Adds row `index` to the columns of a table; the caller adds its place.
-    pub(super) fn describe(&self, index: usize, table: &mut RowTable) {
-        table.position.extend(self.positions.get(index));
-        table.score.extend(self.scores.get(index));
-        table.key_spread.push(self.k.spread(index));
-        table.value_spread.push(self.v.spread(index));
+    /// Fills the columns of a table for `rows` of this segment; the caller fills their place.
+    pub(super) fn describe(&self, rows: Range<usize>, table: &mut RowColumns<'_>) {
+        if self.columns.positions {
+            table
+                .position
+                .copy_from_slice(&self.positions[rows.clone()]);
+        }
+        if self.columns.scores {
+            table.score.copy_from_slice(&self.scores[rows.clone()]);
+        }
+        self.k.spreads(rows.clone(), table.key_spread);
+        self.v.spreads(rows, table.value_spread);
     }
 
     /// Positions of the rows; empty unless the layout keeps them.

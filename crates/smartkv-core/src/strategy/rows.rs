@@ -86,7 +86,69 @@ pub struct RowTable {
     pub value_energy: Vec<f32>,
 }
 
+/// Some rows of a [`RowTable`], to be filled in.
+#[derive(Debug)]
+pub(crate) struct RowColumns<'a> {
+    pub(crate) place: &'a mut [Place],
+    /// Empty unless the layout keeps positions.
+    pub(crate) position: &'a mut [u32],
+    /// Empty without a tracker.
+    pub(crate) score: &'a mut [f32],
+    pub(crate) key_spread: &'a mut [f32],
+    pub(crate) value_spread: &'a mut [f32],
+}
+
+impl<'a> RowColumns<'a> {
+    /// The first `rows` rows, which are taken off.
+    pub(crate) fn take(&mut self, rows: usize) -> RowColumns<'a> {
+        fn first<'a, T>(column: &mut &'a mut [T], rows: usize) -> &'a mut [T] {
+            let rows = rows.min(column.len());
+            column.split_off_mut(..rows).unwrap_or_default()
+        }
+        RowColumns {
+            place: first(&mut self.place, rows),
+            position: first(&mut self.position, rows),
+            score: first(&mut self.score, rows),
+            key_spread: first(&mut self.key_spread, rows),
+            value_spread: first(&mut self.value_spread, rows),
+        }
+    }
+}
+
 impl RowTable {
+    /// A table of lanes with this many rows, all columns still to be filled in.
+    pub(crate) fn blank(lanes: &[usize], positions: bool, scores: bool) -> Self {
+        let lane_ends: Vec<usize> = lanes
+            .iter()
+            .scan(0, |end, rows| {
+                *end += rows;
+                Some(*end)
+            })
+            .collect();
+        let rows = lane_ends.last().copied().unwrap_or(0);
+        Self {
+            place: vec![Place::Window; rows],
+            position: vec![0; if positions { rows } else { 0 }],
+            score: vec![0.0; if scores { rows } else { 0 }],
+            key_spread: vec![0.0; rows],
+            value_spread: vec![0.0; rows],
+            query_energy: vec![0.0; lanes.len()],
+            value_energy: vec![0.0; lanes.len()],
+            lane_ends,
+        }
+    }
+
+    /// All rows.
+    pub(crate) fn columns(&mut self) -> RowColumns<'_> {
+        RowColumns {
+            place: &mut self.place,
+            position: &mut self.position,
+            score: &mut self.score,
+            key_spread: &mut self.key_spread,
+            value_spread: &mut self.value_spread,
+        }
+    }
+
     /// Number of rows.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -1,7 +1,7 @@
 //! What a strategy's cache costs a decoded token, without the model: attention, tracking,
 //! planning.
 //!
-//! `cargo bench --bench attention [-- --contexts 4096 --tokens 64]`
+//! `cargo bench --bench cache [-- --contexts 4096 --tokens 64]`
 //!
 //! The shape is that of SmolLM2-135M; keys and values are random, which does not matter to speed.
 //! Strategies take turns, one token each, so that a disturbed machine disturbs them alike.
@@ -9,9 +9,9 @@
 #![allow(clippy::cast_precision_loss, missing_docs)]
 
 use anyhow::{Context as _, Result};
-use rand::{Rng as _, SeedableRng as _};
+use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use smartkv::config::StrategySpec;
+use smartkv::config::{Assignment, StrategySpec};
 use smartkv_core::{AttnStep, Budget, Cache, CacheShape, KvHook, MeasuredHook};
 use std::time::{Duration, Instant};
 
@@ -113,7 +113,10 @@ fn filled(
     set: &[&str],
     ratio: Option<f64>,
 ) -> Result<Row> {
-    let settings: Vec<String> = set.iter().map(ToString::to_string).collect();
+    let settings = set
+        .iter()
+        .map(|s| s.parse::<Assignment>().map_err(anyhow::Error::msg))
+        .collect::<Result<Vec<_>>>()?;
     let strategy = StrategySpec::resolve(name, &settings)?.strategy;
     let mut cache = Cache::builder(*shape, strategy)
         .budget(ratio.map(Budget::Ratio))
