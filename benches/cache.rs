@@ -23,7 +23,7 @@ const ROWS: [(&str, &[&str], Option<f64>); 7] = [
     ("uniform-2", &[], None),
     ("smartkv", &[], Some(0.5)),
     ("smartkv", &[], Some(0.25)),
-    ("smartkv", &["realloc_every=1000000"], Some(0.25)),
+    ("smartkv", &["window=64", "realloc_every=64"], Some(0.25)),
 ];
 const CHUNK: usize = 512;
 

@@ -25,6 +25,13 @@ impl Tier {
         }
     }
 
+    /// Rows that enter this tier only together, because a format shares scales over as many
+    /// tokens; 1 otherwise. Rows that do not fill a block wait in the window.
+    #[must_use]
+    pub fn block_rows(&self) -> usize {
+        self.k.block_rows().max(self.v.block_rows())
+    }
+
     /// Bytes of one token of one lane: codes, scales and zero points of K and V.
     #[must_use]
     pub fn row_bytes(&self, head_dim: usize) -> usize {
@@ -80,6 +87,26 @@ impl Layout {
             tier.k.check(shape.head_dim)?;
             tier.v.check(shape.head_dim)?;
         }
+        let block = self.block_rows();
+        for tier in &self.tiers {
+            for format in [tier.k, tier.v] {
+                let rows = format.block_rows();
+                if rows > 1 && rows != block {
+                    return Err(Error::parameter(
+                        "group_size",
+                        rows,
+                        "expected the same number of tokens in all formats that share scales \
+                         over tokens",
+                    ));
+                }
+            }
+        }
         Ok(())
+    }
+
+    /// Rows that leave the window only together: the largest block of the tiers.
+    #[must_use]
+    pub fn block_rows(&self) -> usize {
+        self.tiers.iter().map(Tier::block_rows).max().unwrap_or(1)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Cache;
 use super::lane::{Energies, Lane, LanePlan};
+use super::segment::Segment;
 use crate::error::{Error, Result};
 use crate::place::{Place, Plan};
 use crate::strategy::{PlanCx, RowTable};
@@ -102,6 +103,20 @@ impl Cache {
             0 => usize::MAX,
             extra => slack / extra,
         };
+        // Rows wait in f16 until they fill a block, whatever the budget.
+        let waiting = self.layout.block_rows() - 1;
+        let Some(rows) = rows.checked_sub(waiting) else {
+            return Err(Error::Budget {
+                given: budget.to_string(),
+                reason: format!(
+                    "`{}` packs blocks of {} tokens, which wait in f16 until they are full: the \
+                     {granted} bytes granted at {seen} tokens cannot hold one: raise the budget \
+                     or take smaller blocks",
+                    self.strategy.typetag_name(),
+                    waiting + 1
+                ),
+            });
+        };
         let sinks = wanted.sinks.min(rows);
         // Half of what is granted above the cheapest tier is for the plan to spend.
         Ok(Window {
@@ -133,6 +148,11 @@ impl Cache {
         let period = self.layout.period.clamp(1, window.newest.max(1));
         let stay = window.newest - (period - 1).min(window.newest);
         let leaving = held - window.sinks - stay;
+        let block = self.layout.block_rows();
+        let leaving = leaving / block * block;
+        if leaving == 0 {
+            return Ok(());
+        }
 
         let kv_heads = self.shape.kv_heads;
         let mine: Vec<usize> = (0..self.shape.layers)
@@ -156,7 +176,8 @@ impl Cache {
             None => None,
             Some(budget) => {
                 // The window is paid at its longest: it grows until the next plan.
-                let kept = (window.sinks + window.newest) * full * mine.len();
+                let longest = window.sinks + window.newest + self.layout.block_rows() - 1;
+                let kept = longest * full * mine.len();
                 let all = budget.bytes(&self.shape, seen);
                 Some(all.saturating_sub((kept + self.fixed_bytes()) as u64))
             }
@@ -329,12 +350,22 @@ impl Lane {
         prices: &[u64],
     ) -> std::result::Result<u64, String> {
         let mut counts = vec![0u64; prices.len()];
+        // Rows of a block stay in it, and arrive as many as fill one.
+        let blocks: Vec<usize> = self.tiers.iter().map(Segment::block_rows).collect();
         let mut rest = places;
         let tiers = (0u8..).map(Place::Tier).zip(&self.tiers);
         let from = tiers.map(|(place, segment)| (place, segment.len()));
         for (from, rows) in std::iter::once((Place::Window, leaving)).chain(from) {
             let (own, others) = rest.split_at(rows);
             rest = others;
+            if let Place::Tier(tier) = from
+                && blocks[usize::from(tier)] > 1
+                && let Some(to) = own.iter().find(|&&to| to != from)
+            {
+                return Err(format!(
+                    "moves a row from {from:?} to {to:?}, but that tier keeps rows in blocks"
+                ));
+            }
             for &to in own {
                 match to {
                     Place::Tier(tier) if to >= from && usize::from(tier) < counts.len() => {
@@ -344,6 +375,16 @@ impl Lane {
                     _ => return Err(format!("moves a row from {from:?} to {to:?}")),
                 }
             }
+        }
+        let broken = counts
+            .iter()
+            .zip(&blocks)
+            .position(|(n, block)| n % *block as u64 != 0);
+        if let Some(tier) = broken {
+            let (n, block) = (counts[tier], blocks[tier]);
+            return Err(format!(
+                "puts {n} rows of a lane into tier {tier}, in blocks of {block}"
+            ));
         }
         Ok(counts.iter().zip(prices).map(|(n, price)| n * price).sum())
     }

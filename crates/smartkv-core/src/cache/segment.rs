@@ -74,6 +74,14 @@ impl Segment {
         self.k.is_empty()
     }
 
+    /// See [`Tier::block_rows`].
+    pub(super) fn block_rows(&self) -> usize {
+        self.k
+            .format()
+            .block_rows()
+            .max(self.v.format().block_rows())
+    }
+
     /// A range of rows that is attended to may start at multiples of this.
     pub(super) fn granularity(&self) -> usize {
         self.k.granularity().max(self.v.granularity())

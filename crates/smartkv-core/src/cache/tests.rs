@@ -318,3 +318,69 @@ fn sliced_steps_that_do_not_match_the_shape_are_refused() {
     let error = cache.attend(step, &mut [0.0; 128]).unwrap_err().to_string();
     assert!(error.contains("q has 3 elements, expected 128"), "{error}");
 }
+
+/// Keys with scales per channel, in blocks of 16 tokens (`KIVI`'s storage).
+#[config]
+struct Blocks {
+    /// Breaks the blocks.
+    bad: bool,
+}
+
+#[strategy("test-blocks", family = "test")]
+impl Strategy for Blocks {
+    fn layout(&self, _: &CacheShape) -> Result<Layout> {
+        Ok(Layout {
+            window: 3,
+            sinks: 1,
+            rotate: false,
+            ..Layout::constant(Tier {
+                k: Format::per_channel(Bits::B4, 16),
+                v: Format::asymmetric(Bits::B4, 0),
+            })
+        })
+    }
+
+    fn plan(&self, cx: &PlanCx<'_>) -> Result<Plan> {
+        if !self.bad {
+            return Ok(Plan::FlushTo(Place::Tier(0)));
+        }
+        let mut places = vec![Place::Tier(0); cx.rows().len()];
+        places[3] = Place::Evicted;
+        Ok(Plan::Assign(places))
+    }
+}
+
+#[test]
+fn strategies_that_store_blocks_keep_the_contract() {
+    let blocks: Arc<dyn Strategy> = Arc::new(Blocks::default());
+    crate::contract::check(&blocks);
+}
+
+#[test]
+fn rows_wait_in_the_window_until_they_fill_a_block() {
+    let mut cache = cache(Blocks::default(), None);
+    let inputs = Inputs::new(cache.shape, 60, 3);
+    for token in 0..60 {
+        inputs.step(&mut cache, token, 1, false);
+        let rows = cache.census();
+        let lanes = cache.shape.layers * cache.shape.lanes();
+        assert_eq!(rows.iter().sum::<usize>(), (token + 1) * lanes);
+        assert_eq!(rows[0] % (16 * lanes), 0, "whole blocks");
+        assert!(
+            rows[1] <= (1 + 3 + 15) * lanes,
+            "{} rows wait",
+            rows[1] / lanes
+        );
+    }
+}
+
+#[test]
+fn a_plan_that_breaks_a_block_is_refused() {
+    let mut cache = cache(Blocks { bad: true }, None);
+    let inputs = Inputs::new(cache.shape, 40, 3);
+    let error = inputs
+        .try_step(&mut cache, 0, 40, false)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("in blocks of 16"), "{error}");
+}
