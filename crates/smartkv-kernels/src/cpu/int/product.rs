@@ -436,10 +436,7 @@ impl<Q: Constants, const BITS: usize, const BOOK: bool, const NQ: usize>
                 }
             }
             for (i, scores) in scores.iter_mut().enumerate() {
-                let less = match call.meaning.origin {
-                    Some(origin) => Some(source.shifted(i, g, origin)),
-                    None => None,
-                };
+                let less = call.meaning.origin.map(|by| source.shifted(i, g, by));
                 let products = sums.of(simd, i, less);
                 let query = simd.splat(source.scale(i, g));
                 let (zeros, weighted) = match call.rows {
