@@ -19,7 +19,7 @@ pub const TILE_ROWS: usize = 16;
 /// Codes of a line: bytes of the widest vector.
 pub const LINE: usize = 64;
 /// Largest number of elements whose products with 14-bit queries a 32-bit sum holds.
-const LARGEST_SUM: usize = 1024;
+pub(crate) const LARGEST_SUM: usize = 1024;
 
 /// What rows are for, and so how their tiles are arranged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
