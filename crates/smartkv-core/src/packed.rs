@@ -511,7 +511,7 @@ impl PackedRows {
         let mut row = rows.start;
         while row < rows.end {
             let out = &mut out[row - rows.start..];
-            if row >= self.in_tiles() || row % TILE_ROWS != 0 || out.len() < TILE_ROWS {
+            if row >= self.in_tiles() || !row.is_multiple_of(TILE_ROWS) || out.len() < TILE_ROWS {
                 let squares = (0..groups).map(|g| self.scales[self.scale_index(row, g)].to_f32());
                 out[0] = squares.map(|s| s * s).sum::<f32>() * factor;
                 row += 1;

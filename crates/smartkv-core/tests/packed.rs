@@ -245,8 +245,7 @@ fn check_products(
             rows.scores(
                 &Reference,
                 start..end,
-                &q,
-                &Digits::default(),
+                Digits::NONE.all(&q),
                 &mut out,
                 stride,
             );
@@ -348,10 +347,10 @@ proptest! {
             let mut out = vec![0.0; len];
             let q = vec![1.0; head_dim];
             if block > TILE_ROWS && role == Role::Keys {
-                let digits = Digits::default();
+                let q = Digits::NONE.all(&q);
                 let range = 0..TILE_ROWS;
                 let run = AssertUnwindSafe(|| {
-                    rows.scores(&Reference, range, &q, &digits, &mut out, len);
+                    rows.scores(&Reference, range, q, &mut out, len);
                 });
                 prop_assert!(catch_unwind(run).is_err(), "part of a block");
             }
