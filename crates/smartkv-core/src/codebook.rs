@@ -84,15 +84,19 @@ impl Codebook {
     }
 
     pub(crate) fn check(&self, bits: Bits) -> Result<()> {
-        if self.of(bits).is_sorted_by(|a, b| a < b) {
-            return Ok(());
+        let levels = self.of(bits);
+        let refuse = |reason| {
+            let levels = format!("{levels:?}");
+            Err(Error::parameter("codebook", levels, reason))
+        };
+        if !levels.is_sorted_by(|a, b| a < b) {
+            return refuse("expected one rising level a code");
         }
-        let levels = format!("{:?}", self.of(bits));
-        Err(Error::parameter(
-            "codebook",
-            levels,
-            "expected one rising level a code",
-        ))
+        // Levels that were read from a file did not come from `new`.
+        if levels[0] >= 0 || levels[levels.len() - 1] <= 0 {
+            return refuse("expected levels on both sides of zero");
+        }
+        Ok(())
     }
 }
 
@@ -133,5 +137,8 @@ mod tests {
         let four = Codebook::new(&[-1.0, -0.5, 0.5, 1.0]).unwrap();
         let format = crate::Format::symmetric(Bits::B4, 0).with_codebook(four);
         assert!(format.check(64).is_err(), "four levels for sixteen codes");
+        let one_sided = Codebook([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]);
+        let format = crate::Format::symmetric(Bits::B4, 0).with_codebook(one_sided);
+        assert!(format.check(64).is_err(), "no level below zero");
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::codebook::Codebook;
 use crate::error::{Error, Result};
-use crate::packed::TILE_ROWS;
+use crate::packed::{LARGEST_SUM, TILE_ROWS, tiled};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -199,15 +199,20 @@ impl Format {
             Axis::Tokens
                 if group == 0
                     || !group.is_multiple_of(TILE_ROWS)
-                    || !(2 * head_dim).is_multiple_of(group)
-                    || !head_dim.is_multiple_of(TILE_ROWS) =>
+                    || !(2 * head_dim).is_multiple_of(group) =>
             {
                 refuse(format!(
                     "group_size {group} over tokens does not fit head_dim {head_dim}: expected a \
-                     multiple of {TILE_ROWS} that divides {}, and head_dim a multiple of {TILE_ROWS}",
+                     multiple of {TILE_ROWS} that divides {}",
                     2 * head_dim
                 ))
             }
+            // Blocks are stored in tiles and in no other way.
+            Axis::Tokens if !tiled(*self, head_dim) => refuse(format!(
+                "head_dim {head_dim} with groups over tokens: expected a multiple of {}, at most \
+                 {LARGEST_SUM}",
+                if self.bits == Bits::B3 { 32 } else { TILE_ROWS }
+            )),
             _ => Ok(()),
         }
     }

@@ -9,6 +9,7 @@
 
 pub mod tile;
 
+pub(crate) use tile::LARGEST_SUM;
 pub use tile::{LINE, Role, TILE_ROWS, arrange, read_row, slot, tile_bytes, tiled};
 
 use crate::format::{Axis, Format};
@@ -32,6 +33,7 @@ pub struct PackedRows {
 }
 
 /// One row as it is stored, taken out of its place.
+#[derive(Default)]
 struct Row {
     /// Codes, or the bytes of floating-point elements.
     codes: Vec<u8>,
@@ -107,6 +109,10 @@ impl PackedRows {
         let bytes = tile_bytes(format.bits, head_dim);
         let rows = tiles.start * TILE_ROWS..tiles.end * TILE_ROWS;
         let block = format.block_rows();
+        assert!(
+            rows.start.is_multiple_of(block) && rows.end.is_multiple_of(block),
+            "tiles {tiles:?} cut a block of {block} rows"
+        );
         let cut = |per_block: usize| rows.start / block * per_block..rows.end / block * per_block;
         Tiles {
             format,
@@ -125,7 +131,11 @@ impl PackedRows {
             format, head_dim, ..
         } = *self;
         let first = self.in_tiles();
-        let cut = |per_row: usize| (first + rows.start) * per_row..(first + rows.end) * per_row;
+        // Rows in blocks leave no tail, and their scales are not so many a row.
+        let cut = |per_row: usize| match rows.len() {
+            0 => 0..0,
+            _ => (first + rows.start) * per_row..(first + rows.end) * per_row,
+        };
         Rows {
             format,
             head_dim,
@@ -145,7 +155,10 @@ impl PackedRows {
         );
         let tiles = self.in_tiles();
         let (start, end) = (rows.start.min(tiles), rows.end.min(tiles));
-        assert!(end.is_multiple_of(TILE_ROWS), "rows {rows:?} end in a tile");
+        assert!(
+            end.is_multiple_of(self.granularity()),
+            "rows {rows:?} end in a tile or block"
+        );
         (
             start / TILE_ROWS..end / TILE_ROWS,
             rows.start.max(tiles) - tiles..rows.end.max(tiles) - tiles,
@@ -269,7 +282,7 @@ impl PackedRows {
     /// group. For rows of integer codes with groups of channels.
     ///
     /// # Panics
-    /// When the lengths are not those of the format.
+    /// When the lengths are not those of the format, or a code is too large for it.
     pub fn push_codes(&mut self, codes: &[u8], scales: &[f16], zeros: &[f16]) {
         let Self {
             format, head_dim, ..
@@ -281,6 +294,13 @@ impl PackedRows {
         let lengths = (codes.len(), scales.len(), zeros.len());
         let expected = (head_dim, format.scales(head_dim), format.zeros(head_dim));
         assert_eq!(lengths, expected, "a row of {format}");
+        assert!(
+            codes
+                .iter()
+                .all(|&c| u32::from(c) <= format.bits.max_code()),
+            "a code beyond {}",
+            format.bits.max_code()
+        );
         pack::pack(format.bits, codes, &mut self.payload);
         self.scales.extend_from_slice(scales);
         self.zeros.extend_from_slice(zeros);
@@ -352,22 +372,41 @@ impl PackedRows {
     /// When there is no such row, or the format keeps rows in blocks.
     pub fn swap_remove(&mut self, index: usize) {
         assert!(index < self.len, "row {index} of {}", self.len);
+        self.assert_single_rows();
         let last = self.len - 1;
         if index != last {
-            let row = self.read(last);
+            let mut row = Row::default();
+            self.read(last, &mut row);
             self.write(index, &row);
         }
         self.truncate(last);
     }
 
-    /// Removes rows `start .. end`, keeping the order of the others. Costs O(rows after `end`).
+    /// Removes rows `start .. end`, keeping the order of the others. Costs O(rows after `end`):
+    /// a copy of their bytes, or where they are in tiles, a few operations an element.
     ///
     /// # Panics
     /// When the range is not inside, or the format keeps rows in blocks.
     pub fn drain(&mut self, start: usize, end: usize) {
         assert!(start <= end && end <= self.len, "{start}..{end}");
+        if start == end {
+            return;
+        }
+        self.assert_single_rows();
+        if start >= self.in_tiles() {
+            let Self {
+                format, head_dim, ..
+            } = *self;
+            let rows = |per_row: usize| start * per_row..end * per_row;
+            self.payload.drain(rows(format.payload_bytes(head_dim)));
+            self.scales.drain(rows(format.scales(head_dim)));
+            self.zeros.drain(rows(format.zeros(head_dim)));
+            self.len -= end - start;
+            return;
+        }
+        let mut row = Row::default();
         for (to, from) in (start..).zip(end..self.len) {
-            let row = self.read(from);
+            self.read(from, &mut row);
             self.write(to, &row);
         }
         self.truncate(self.len - (end - start));
@@ -381,15 +420,21 @@ impl PackedRows {
         if len >= self.len {
             return;
         }
-        let block = self.format.block_rows();
-        assert_eq!(block, 1, "rows in blocks of {block} cannot be removed");
+        self.assert_single_rows();
         // Rows of a tile that is cut become the tail.
         let kept = if len < self.in_tiles() {
             len / TILE_ROWS * TILE_ROWS..len
         } else {
             len..len
         };
-        let rows: Vec<Row> = kept.clone().map(|index| self.read(index)).collect();
+        let rows: Vec<Row> = kept
+            .clone()
+            .map(|index| {
+                let mut row = Row::default();
+                self.read(index, &mut row);
+                row
+            })
+            .collect();
         let Self {
             format, head_dim, ..
         } = *self;
@@ -403,6 +448,12 @@ impl PackedRows {
             self.zeros.extend_from_slice(&row.zeros);
         }
         self.len = len;
+    }
+
+    /// Refuses to take rows out of blocks, before anything is moved.
+    fn assert_single_rows(&self) {
+        let block = self.format.block_rows();
+        assert_eq!(block, 1, "rows in blocks of {block} cannot be removed");
     }
 
     /// Gives back memory beyond an eighth of slack.
@@ -460,7 +511,7 @@ impl PackedRows {
         let mut row = rows.start;
         while row < rows.end {
             let out = &mut out[row - rows.start..];
-            if row >= self.in_tiles() || row % TILE_ROWS != 0 || out.len() < TILE_ROWS {
+            if row >= self.in_tiles() || !row.is_multiple_of(TILE_ROWS) || out.len() < TILE_ROWS {
                 let squares = (0..groups).map(|g| self.scales[self.scale_index(row, g)].to_f32());
                 out[0] = squares.map(|s| s * s).sum::<f32>() * factor;
                 row += 1;
@@ -522,25 +573,25 @@ impl PackedRows {
         }
     }
 
-    fn read(&self, index: usize) -> Row {
-        let bytes = self.format.payload_bytes(self.head_dim);
-        let codes = if self.format.bits.is_float() {
-            self.payload[index * bytes..][..bytes].to_vec()
-        } else {
-            let mut codes = vec![0; self.head_dim];
-            self.read_codes(index, &mut codes);
-            codes
-        };
-        let places = |of: usize| (0..of).map(|g| self.scale_index(index, g));
-        let (scales, zeros) = (
-            self.format.scales(self.head_dim),
-            self.format.zeros(self.head_dim),
-        );
-        Row {
+    fn read(&self, index: usize, row: &mut Row) {
+        let Row {
             codes,
-            scales: places(scales).map(|at| self.scales[at]).collect(),
-            zeros: places(zeros).map(|at| self.zeros[at]).collect(),
+            scales,
+            zeros,
+        } = row;
+        codes.clear();
+        if self.format.bits.is_float() {
+            let bytes = self.format.payload_bytes(self.head_dim);
+            codes.extend_from_slice(&self.payload[index * bytes..][..bytes]);
+        } else {
+            codes.resize(self.head_dim, 0);
+            self.read_codes(index, codes);
         }
+        let places = |of: usize| (0..of).map(|g| self.scale_index(index, g));
+        scales.clear();
+        scales.extend(places(self.format.scales(self.head_dim)).map(|at| self.scales[at]));
+        zeros.clear();
+        zeros.extend(places(self.format.zeros(self.head_dim)).map(|at| self.zeros[at]));
     }
 
     fn write(&mut self, index: usize, row: &Row) {
@@ -553,9 +604,8 @@ impl PackedRows {
             let tile = &mut self.payload[index / TILE_ROWS * bytes..][..bytes];
             tile::write_row(bits, self.role, tile, index % TILE_ROWS, &row.codes);
         } else {
-            let mut packed = Vec::with_capacity(bytes);
-            pack::pack(bits, &row.codes, &mut packed);
-            self.payload[index * bytes..][..bytes].copy_from_slice(&packed);
+            let packed = &mut self.payload[index * bytes..][..bytes];
+            pack::pack_into(bits, &row.codes, packed);
         }
         for (group, scale) in row.scales.iter().enumerate() {
             let at = self.scale_index(index, group);

@@ -258,7 +258,8 @@ impl Grid {
                 let zero = if symmetric {
                     f16::ZERO
                 } else {
-                    f16::from_f64(min - (max - min) / (high - low) * low)
+                    // By way of f32, as processors convert: directly, some would round otherwise.
+                    nearest_f16(min - (max - min) / (high - low) * low)
                 };
                 let reach = |end: f64, level: f64| (end - zero.to_f64()) / level;
                 (reach(max, high).max(reach(min, low)).max(0.0), zero)
@@ -313,9 +314,16 @@ fn half_range(bits: Bits) -> f32 {
     half
 }
 
-/// Smallest f16 not below `x >= 0`, saturating at the largest finite one.
+/// The f16 nearest to the f32 nearest to `x`.
+fn nearest_f16(x: f64) -> f16 {
+    #[expect(clippy::cast_possible_truncation, reason = "rounded on purpose")]
+    let near = x as f32;
+    f16::from_f32(near)
+}
+
+/// Smallest f16 not below `x >= 0`, saturating at the largest finite one. Never a negative zero.
 fn ceil_f16(x: f64) -> f16 {
-    let near = f16::from_f64(x.min(f16::MAX.to_f64()));
+    let near = nearest_f16(x.min(f16::MAX.to_f64()) + 0.0);
     if near.to_f64() < x && near < f16::MAX {
         f16::from_bits(near.to_bits() + 1)
     } else {
@@ -325,7 +333,7 @@ fn ceil_f16(x: f64) -> f16 {
 
 /// Largest f16 not above `x`, saturating at the smallest finite one.
 fn floor_f16(x: f64) -> f16 {
-    let near = f16::from_f64(x.clamp(f16::MIN.to_f64(), f16::MAX.to_f64()));
+    let near = nearest_f16(x.clamp(f16::MIN.to_f64(), f16::MAX.to_f64()));
     if near.to_f64() <= x || near <= f16::MIN {
         return near;
     }

@@ -19,7 +19,7 @@ pub const TILE_ROWS: usize = 16;
 /// Codes of a line: bytes of the widest vector.
 pub const LINE: usize = 64;
 /// Largest number of elements whose products with 14-bit queries a 32-bit sum holds.
-const LARGEST_SUM: usize = 1024;
+pub(crate) const LARGEST_SUM: usize = 1024;
 
 /// What rows are for, and so how their tiles are arranged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -74,14 +74,48 @@ struct Plane {
 }
 
 impl Plane {
-    /// Byte and lowest bit of a slot.
-    fn at(self, slot: usize) -> (usize, usize) {
-        let (line, byte) = (slot / LINE, slot % LINE);
-        let shared = 8 / self.width;
+    /// First byte, and lowest bit, of what the plane holds of a line.
+    fn at(self, line: usize) -> (usize, usize) {
+        // A division by a variable would be most of the time of a row.
+        let shared = (8 / self.width).trailing_zeros();
         (
-            self.start + line / shared * LINE + byte,
-            line % shared * self.width,
+            self.start + (line >> shared) * LINE,
+            (line & ((1 << shared) - 1)) * self.width,
         )
+    }
+}
+
+/// The channels of one row that share a line.
+struct Run {
+    /// Number of channels.
+    channels: usize,
+    /// Line of the first ones, and its distance to that of the next ones.
+    line: usize,
+    lines: usize,
+    /// Byte of the first channel in its line, and its distance to that of the next one.
+    byte: usize,
+    bytes: usize,
+}
+
+impl Run {
+    /// Those of row `row`.
+    fn of(role: Role, row: usize) -> Self {
+        match role {
+            Role::Keys => Self {
+                channels: 4,
+                line: 0,
+                lines: 1,
+                byte: row * 4,
+                bytes: 1,
+            },
+            Role::Values => Self {
+                channels: 16,
+                line: row / 4,
+                lines: 4,
+                byte: row % 4,
+                bytes: 4,
+            },
+        }
     }
 }
 
@@ -104,11 +138,15 @@ fn planes(bits: Bits, head_dim: usize) -> impl Iterator<Item = Plane> {
 
 /// Writes the codes of one row of a tile; the bytes may hold other rows.
 pub(super) fn write_row(bits: Bits, role: Role, tile: &mut [u8], row: usize, codes: &[u8]) {
+    let run = Run::of(role, row);
     for plane in planes(bits, codes.len()) {
         let mask = u8::MAX >> (8 - plane.width);
-        for (channel, code) in codes.iter().enumerate() {
-            let (byte, shift) = plane.at(slot(role, row, channel));
-            tile[byte] = tile[byte] & !(mask << shift) | (code >> plane.shift & mask) << shift;
+        for (index, codes) in codes.chunks_exact(run.channels).enumerate() {
+            let (start, shift) = plane.at(run.line + index * run.lines);
+            let bytes = tile[start..start + LINE][run.byte..].iter_mut();
+            for (byte, code) in bytes.step_by(run.bytes).zip(codes) {
+                *byte = *byte & !(mask << shift) | (code >> plane.shift & mask) << shift;
+            }
         }
     }
 }
@@ -118,12 +156,16 @@ pub(super) fn write_row(bits: Bits, role: Role, tile: &mut [u8], row: usize, cod
 /// # Panics
 /// When the tile is too short.
 pub fn read_row(bits: Bits, role: Role, tile: &[u8], row: usize, codes: &mut [u8]) {
+    let run = Run::of(role, row);
     codes.fill(0);
     for plane in planes(bits, codes.len()) {
         let mask = u8::MAX >> (8 - plane.width);
-        for (channel, code) in codes.iter_mut().enumerate() {
-            let (byte, shift) = plane.at(slot(role, row, channel));
-            *code |= (tile[byte] >> shift & mask) << plane.shift;
+        for (index, codes) in codes.chunks_exact_mut(run.channels).enumerate() {
+            let (start, shift) = plane.at(run.line + index * run.lines);
+            let bytes = tile[start..start + LINE][run.byte..].iter();
+            for (byte, code) in bytes.step_by(run.bytes).zip(codes) {
+                *code |= (byte >> shift & mask) << plane.shift;
+            }
         }
     }
 }
