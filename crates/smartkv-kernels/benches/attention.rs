@@ -142,7 +142,7 @@ fn attention(kernels: &dyn Kernels, format: Format) {
         let (q, acc) = (&x[..queries * HEAD_DIM], &mut acc[..queries * HEAD_DIM]);
         if scored {
             let digits = kernels.digits(format, HEAD_DIM, q);
-            keys[head].scores(kernels, 0..ROWS, q, &digits, &mut scores, ROWS);
+            keys[head].scores(kernels, 0..ROWS, digits.all(q), &mut scores, ROWS);
         }
         if mixed {
             values[head].mix(kernels, 0..ROWS, &weights, ROWS, acc);
@@ -210,7 +210,7 @@ fn linear(kernels: &dyn Kernels, format: Format, rows: usize, inputs: usize) {
         let q = &x[..n * inputs];
         let digits = kernels.digits(format, inputs, q);
         let layer = &layers[layer % layers.len()];
-        layer.scores(kernels, 0..rows, q, &digits, &mut out, rows);
+        layer.scores(kernels, 0..rows, digits.all(q), &mut out, rows);
         black_box(&out);
     };
     let times = if scalar { 1 } else { (1 << 31) / (bytes * 8) };
