@@ -151,12 +151,13 @@ fn scores_are_those_of_the_values() {
     for head_dim in HEAD_DIMS {
         for format in formats(head_dim) {
             let block = format.block_rows().div_ceil(TILE_ROWS);
-            for tiles in [1, 2, 3, 6].map(|tiles: usize| tiles.next_multiple_of(block)) {
+            for (tiles, queries) in [(1, 1..=5), (2, 3..=3), (3, 2..=9), (6, 47..=48)] {
+                if head_dim > 128 && tiles % 3 != 0 {
+                    continue;
+                }
+                let tiles = tiles.next_multiple_of(block);
                 let rows = stored(format, Role::Keys, head_dim, tiles, tiles as u64);
-                for n in [1, 2, 3, 4, 5, 9, 48] {
-                    if n > 9 && tiles < 6 {
-                        continue;
-                    }
+                for n in queries.step_by(if tiles == 3 { 7 } else { 1 }) {
                     let q = noise(n * head_dim, n as u64 + 99);
                     for kernels in variants() {
                         check_scores(kernels, &rows, &q, 5 * (n % 2));

@@ -3,9 +3,11 @@
 //! Written once over [`Integers`]. A *line* of a tile is [`LINE`] bytes, 16 lanes of 4 codes; a
 //! set with narrower vectors takes it in *parts*, which never mix.
 
+mod block;
 mod digits;
 mod dots;
 mod product;
+mod queries;
 mod scores;
 mod scratch;
 mod unpack;
