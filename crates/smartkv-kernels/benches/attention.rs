@@ -8,7 +8,7 @@
 //! cache. Prompt: 192 queries, as GFLOP/s. Encoding and decoding: GB/s of the values as f16.
 //!
 //! Linear layers: rows of weights are keys, inputs queries. One input, as GB/s of packed bytes
-//! from memory, and a prompt of 128, as GFLOP/s.
+//! from memory and from cache, and a prompt of 128, as GFLOP/s.
 
 use smartkv_core::{Bits, Format, Kernels, PackedRows, Role};
 use smartkv_kernels::{available, by_name};
@@ -67,8 +67,8 @@ fn main() {
     if wants("linear", &sections) {
         println!("linear layers, one thread");
         println!(
-            "{:8} {:14} {:>14} {:>9} {:>8} {:>9} {:>8}",
-            "kernels", "format", "weights", "1 us", "GB/s", "128 us", "GFLOP/s"
+            "{:8} {:14} {:>14} {:>9} {:>8} {:>8} {:>9} {:>8}",
+            "kernels", "format", "weights", "1 us", "GB/s", "cached", "128 us", "GFLOP/s"
         );
         for name in &names {
             for format in [
@@ -215,14 +215,16 @@ fn linear(kernels: &dyn Kernels, format: Format, rows: usize, inputs: usize) {
     };
     let times = if scalar { 1 } else { (1 << 31) / (bytes * 8) };
     let one = median(times, |i| run(1, i));
+    let cached = median(times, |_| run(1, 0));
     let many = median(times.min(9), |i| run(INPUTS, i));
     println!(
-        "{:8} {:14} {:>14} {:9.1} {:8.2} {:9.1} {:8.1}",
+        "{:8} {:14} {:>14} {:9.1} {:8.2} {:8.2} {:9.1} {:8.1}",
         kernels.name(),
         format.to_string(),
         format!("{inputs} > {rows}"),
         one * 1e6,
         bytes as f64 / 1e9 / one,
+        bytes as f64 / 1e9 / cached,
         many * 1e6,
         (2 * INPUTS * rows * inputs) as f64 / 1e9 / many,
     );

@@ -1,4 +1,8 @@
 //! The innermost step: lines times digits.
+#![expect(
+    clippy::needless_range_loop,
+    reason = "unrolled, and held in registers"
+)]
 
 use super::Integers;
 
@@ -46,24 +50,16 @@ impl<S: Integers, const NQ: usize, const T: usize> Sums<S, NQ, T> {
                 let (high, low) = source.digits(i, line);
                 (simd.spread(high), simd.spread(low))
             };
-            for (t, &codes) in lines.iter().enumerate() {
-                self.high[i][t] = simd.dot(self.high[i][t], codes, high);
-                self.low[i][t] = simd.dot(self.low[i][t], codes, low);
+            for t in 0..T {
+                self.high[i][t] = simd.dot(self.high[i][t], lines[t], high);
+                self.low[i][t] = simd.dot(self.low[i][t], lines[t], low);
             }
         }
     }
 
-    /// The exact sums of one query, less `sum << origin`.
+    /// The exact sums of one query with one row of lanes.
     #[inline(always)]
-    pub(super) fn of(&self, simd: S, query: usize, less: Option<i32>) -> [S::Reals; T] {
-        let mut reals = [simd.splat(0.0); T];
-        for (t, real) in reals.iter_mut().enumerate() {
-            let mut whole = simd.whole(self.high[query][t], self.low[query][t]);
-            if let Some(less) = less {
-                whole = simd.sub_int(whole, simd.splat_int(less));
-            }
-            *real = simd.real(whole);
-        }
-        reals
+    pub(super) fn whole(&self, simd: S, query: usize, row: usize) -> S::Sums {
+        simd.whole(self.high[query][row], self.low[query][row])
     }
 }
