@@ -16,6 +16,7 @@ mod scores;
 mod simd;
 mod softmax;
 mod tile;
+mod untile;
 
 use avx2::Avx2;
 use avx512::Avx512;
@@ -23,7 +24,7 @@ use int::{Integers, Ymm, Zmm};
 use mix::{Mix, MixCall};
 use packed::{Decode, Grids, Packed, Place};
 use scores::{Scores, ScoresCall};
-use simd::Simd;
+use simd::{F8, Simd};
 use smartkv_core::{Bits, Digits, Format, Kernels, Queries, Reference, Role, Rows, RowsMut, Tiles};
 use softmax::SoftmaxPart;
 use std::sync::LazyLock;
@@ -90,7 +91,7 @@ macro_rules! dispatch {
             Bits::B4 => $function::<_, 4>($simd, $($argument),*),
             Bits::B8 => $function::<_, 8>($simd, $($argument),*),
             Bits::F16 => $function::<_, 16>($simd, $($argument),*),
-            Bits::F8 => unreachable!("left to the reference"),
+            Bits::F8 => $function::<_, F8>($simd, $($argument),*),
         }
     };
 }
@@ -150,10 +151,10 @@ impl<S: Simd, I: Integers> Kernels for Cpu<S, I> {
     }
 
     fn encode(&self, format: Format, head_dim: usize, x: &[f32], out: RowsMut<'_>) {
-        if !packed::takes(format, head_dim) {
+        if !encode::takes(format, head_dim) {
             return Reference.encode(format, head_dim, x, out);
         }
-        self.0.encode(format, head_dim, x, out);
+        encode::rows(self.0, format, head_dim, x, out);
     }
 
     fn decode(&self, rows: Rows<'_>, out: &mut [f32]) {
@@ -179,6 +180,27 @@ impl<S: Simd, I: Integers> Kernels for Cpu<S, I> {
             return Reference.mix_tiles(values, p, stride, acc);
         }
         int::mix(self.1, values, p, stride, acc);
+    }
+
+    fn encode_tiles(
+        &self,
+        format: Format,
+        role: Role,
+        head_dim: usize,
+        x: &[f32],
+        out: RowsMut<'_>,
+    ) {
+        if !encode::takes_tiles(format, head_dim) {
+            return Reference.encode_tiles(format, role, head_dim, x, out);
+        }
+        encode::tiles(self.0, format, role, head_dim, x, out);
+    }
+
+    fn decode_tiles(&self, tiles: Tiles<'_>, out: &mut [f32]) {
+        if !encode::takes_tiles(tiles.format, tiles.head_dim) {
+            return Reference.decode_tiles(tiles, out);
+        }
+        untile::decode(self.0, tiles, out);
     }
 }
 

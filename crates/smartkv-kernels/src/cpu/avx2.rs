@@ -1,8 +1,7 @@
 //! Eight lanes: AVX2 with FMA and F16C.
 
-use super::encode;
-use super::simd::{Grid, Kernel, Simd};
-use smartkv_core::{Format, RowsMut};
+use super::simd::{F8, Grid, Kernel, LEVEL, Simd};
+use half::f16;
 use std::arch::x86_64::*;
 
 /// Proof that the processor has AVX2, FMA and F16C.
@@ -65,6 +64,18 @@ impl Simd for Avx2 {
     fn fma(self, a: __m256, b: __m256, c: __m256) -> __m256 {
         // SAFETY: the token proves that the processor has the instructions.
         unsafe { _mm256_fmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    fn div(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: the token proves that the processor has the instructions.
+        unsafe { _mm256_div_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn min(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: the token proves that the processor has the instructions.
+        unsafe { _mm256_min_ps(a, b) }
     }
 
     #[inline(always)]
@@ -157,6 +168,17 @@ impl Simd for Avx2 {
                     let codes = _mm256_cvtepu8_epi32(_mm_loadl_epi64(at.cast()));
                     _mm256_fmadd_ps(_mm256_cvtepi32_ps(codes), grid.scale, grid.zero)
                 }
+                F8 => {
+                    // The byte into the high half, then all but the sign down by a bit: an f16
+                    // whose exponent is biased by 8 more.
+                    let words = _mm_unpacklo_epi8(_mm_setzero_si128(), _mm_loadl_epi64(at.cast()));
+                    let halves = _mm_and_si128(_mm_srai_epi16::<1>(words), _mm_set1_epi16(!0x4000));
+                    _mm256_mul_ps(_mm256_cvtph_ps(halves), _mm256_set1_ps(256.0))
+                }
+                LEVEL => {
+                    let levels = _mm256_cvtepi8_epi32(_mm_loadl_epi64(at.cast()));
+                    _mm256_fmadd_ps(_mm256_cvtepi32_ps(levels), grid.scale, grid.zero)
+                }
                 _ => _mm256_cvtph_ps(_mm_loadu_si128(at.cast())),
             }
         }
@@ -214,7 +236,72 @@ impl Simd for Avx2 {
         }
     }
 
-    fn encode(self, format: Format, head_dim: usize, x: &[f32], out: RowsMut<'_>) {
-        encode::encode(self, format, head_dim, x, out);
+    #[inline(always)]
+    fn least(self, a: __m256) -> f32 {
+        // SAFETY: the token proves that the processor has the instructions.
+        unsafe {
+            let a = _mm_min_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));
+            let a = _mm_min_ps(a, _mm_movehl_ps(a, a));
+            _mm_cvtss_f32(_mm_min_ss(a, _mm_movehdup_ps(a)))
+        }
+    }
+
+    #[inline(always)]
+    fn greatest(self, a: __m256) -> f32 {
+        // SAFETY: the token proves that the processor has the instructions.
+        unsafe {
+            let a = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));
+            let a = _mm_max_ps(a, _mm_movehl_ps(a, a));
+            _mm_cvtss_f32(_mm_max_ss(a, _mm_movehdup_ps(a)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_codes(self, at: *mut u8, v: __m256) {
+        // SAFETY: the token proves the instructions; the caller promises the memory.
+        unsafe {
+            // Nothing is negative: cut, then add one from a half on. The difference is exact, so
+            // this is `f32::round`; `v + 0.5` would not be.
+            let cut = _mm256_cvttps_epi32(v);
+            let rest = _mm256_sub_ps(v, _mm256_cvtepi32_ps(cut));
+            let up = _mm256_cmp_ps::<_CMP_GE_OQ>(rest, _mm256_set1_ps(0.5));
+            let codes = _mm256_sub_epi32(cut, _mm256_castps_si256(up));
+            let (low, high) = (
+                _mm256_castsi256_si128(codes),
+                _mm256_extracti128_si256::<1>(codes),
+            );
+            let words = _mm_packus_epi32(low, high);
+            _mm_storel_epi64(at.cast(), _mm_packus_epi16(words, words));
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_f16<const ROUNDING: i32>(self, at: *mut f16, v: __m256) {
+        // SAFETY: the token proves the instructions; the caller promises the memory.
+        unsafe { _mm_storeu_si128(at.cast(), _mm256_cvtps_ph::<ROUNDING>(v)) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_f8(self, at: *mut u8, v: __m256) {
+        // SAFETY: the token proves the instructions; the caller promises the memory.
+        unsafe {
+            let size = _mm256_andnot_ps(_mm256_set1_ps(-0.0), v);
+            let size = _mm256_min_ps(size, _mm256_set1_ps(448.0));
+            // Adding and removing a power of two rounds to the step of an e4m3 number.
+            let exponent = _mm256_srli_epi32::<23>(_mm256_castps_si256(size));
+            let exponent = _mm256_max_epi32(exponent, _mm256_set1_epi32(121));
+            let magic = _mm256_add_epi32(exponent, _mm256_set1_epi32(20));
+            let magic = _mm256_castsi256_ps(_mm256_slli_epi32::<23>(magic));
+            let rounded = _mm256_sub_ps(_mm256_add_ps(size, magic), magic);
+            let halves = _mm256_mul_ps(rounded, _mm256_set1_ps(1.0 / 256.0));
+            let halves = _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(halves);
+            let signs = _mm256_srli_epi32::<31>(_mm256_castps_si256(v));
+            let signs = _mm_packus_epi32(
+                _mm256_castsi256_si128(signs),
+                _mm256_extracti128_si256::<1>(signs),
+            );
+            let words = _mm_or_si128(_mm_srli_epi16::<7>(halves), _mm_slli_epi16::<7>(signs));
+            _mm_storel_epi64(at.cast(), _mm_packus_epi16(words, words));
+        }
     }
 }

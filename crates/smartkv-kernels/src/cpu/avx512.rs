@@ -1,8 +1,8 @@
 //! Sixteen lanes: AVX-512 F, BW, DQ and VL.
 
 use super::avx2::Avx2;
-use super::simd::{Grid, Kernel, Simd};
-use smartkv_core::{Format, RowsMut};
+use super::simd::{F8, Grid, Kernel, LEVEL, Simd, width};
+use half::f16;
 use std::arch::x86_64::*;
 
 /// Proof that the processor has AVX-512 F, BW, DQ and VL besides what [`Avx2`] stands for.
@@ -66,6 +66,18 @@ impl Simd for Avx512 {
     fn fma(self, a: __m512, b: __m512, c: __m512) -> __m512 {
         // SAFETY: the token proves that the processor has the instructions.
         unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    fn div(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: the token proves that the processor has the instructions.
+        unsafe { _mm512_div_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn min(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: the token proves that the processor has the instructions.
+        unsafe { _mm512_min_ps(a, b) }
     }
 
     #[inline(always)]
@@ -159,6 +171,18 @@ impl Simd for Avx512 {
                     let codes = _mm512_cvtepu8_epi32(_mm_loadu_si128(at.cast()));
                     _mm512_fmadd_ps(_mm512_cvtepi32_ps(codes), grid.scale, grid.zero)
                 }
+                F8 => {
+                    // The byte into the high half, then all but the sign down by a bit: an f16
+                    // whose exponent is biased by 8 more.
+                    let bytes = _mm256_cvtepu8_epi16(_mm_loadu_si128(at.cast()));
+                    let halves = _mm256_srai_epi16::<1>(_mm256_slli_epi16::<8>(bytes));
+                    let halves = _mm256_and_si256(halves, _mm256_set1_epi16(!0x4000));
+                    _mm512_mul_ps(_mm512_cvtph_ps(halves), _mm512_set1_ps(256.0))
+                }
+                LEVEL => {
+                    let levels = _mm512_cvtepi8_epi32(_mm_loadu_si128(at.cast()));
+                    _mm512_fmadd_ps(_mm512_cvtepi32_ps(levels), grid.scale, grid.zero)
+                }
                 _ => _mm512_cvtph_ps(_mm256_loadu_si256(at.cast())),
             }
         }
@@ -175,7 +199,7 @@ impl Simd for Avx512 {
         // SAFETY: the token proves the instructions; the caller promises the memory.
         unsafe {
             if !Self::reorders::<BITS>() {
-                let next = at.add(16 * BITS / 8);
+                let next = at.add(16 * width(BITS) / 8);
                 return [
                     self.decode::<BITS>(at, grid),
                     self.decode::<BITS>(next, grid),
@@ -266,7 +290,54 @@ impl Simd for Avx512 {
         unsafe { self.0.transpose8(from, from_step, to, to_step) }
     }
 
-    fn encode(self, format: Format, head_dim: usize, x: &[f32], out: RowsMut<'_>) {
-        self.0.encode(format, head_dim, x, out);
+    #[inline(always)]
+    fn least(self, a: __m512) -> f32 {
+        // SAFETY: the token proves that the processor has the instructions.
+        unsafe { _mm512_reduce_min_ps(a) }
+    }
+
+    #[inline(always)]
+    fn greatest(self, a: __m512) -> f32 {
+        // SAFETY: the token proves that the processor has the instructions.
+        unsafe { _mm512_reduce_max_ps(a) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_codes(self, at: *mut u8, v: __m512) {
+        // SAFETY: the token proves the instructions; the caller promises the memory.
+        unsafe {
+            // As with eight lanes.
+            let cut = _mm512_cvttps_epi32(v);
+            let rest = _mm512_sub_ps(v, _mm512_cvtepi32_ps(cut));
+            let up = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(rest, _mm512_set1_ps(0.5));
+            let codes = _mm512_mask_add_epi32(cut, up, cut, _mm512_set1_epi32(1));
+            _mm_storeu_si128(at.cast(), _mm512_cvtepi32_epi8(codes));
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_f16<const ROUNDING: i32>(self, at: *mut f16, v: __m512) {
+        // SAFETY: the token proves the instructions; the caller promises the memory.
+        unsafe { _mm256_storeu_si256(at.cast(), _mm512_cvtps_ph::<ROUNDING>(v)) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_f8(self, at: *mut u8, v: __m512) {
+        // SAFETY: the token proves the instructions; the caller promises the memory.
+        unsafe {
+            let size = _mm512_min_ps(_mm512_abs_ps(v), _mm512_set1_ps(448.0));
+            // Adding and removing a power of two rounds to the step of an e4m3 number.
+            let exponent = _mm512_srli_epi32::<23>(_mm512_castps_si512(size));
+            let exponent = _mm512_max_epi32(exponent, _mm512_set1_epi32(121));
+            let magic = _mm512_add_epi32(exponent, _mm512_set1_epi32(20));
+            let magic = _mm512_castsi512_ps(_mm512_slli_epi32::<23>(magic));
+            let rounded = _mm512_sub_ps(_mm512_add_ps(size, magic), magic);
+            let halves = _mm512_mul_ps(rounded, _mm512_set1_ps(1.0 / 256.0));
+            let halves = _mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(halves);
+            let signs = _mm512_cvtepi32_epi16(_mm512_srli_epi32::<31>(_mm512_castps_si512(v)));
+            let words = _mm256_srli_epi16::<7>(halves);
+            let words = _mm256_or_si256(words, _mm256_slli_epi16::<7>(signs));
+            _mm_storeu_si128(at.cast(), _mm256_cvtepi16_epi8(words));
+        }
     }
 }

@@ -1,192 +1,330 @@
-//! Encoding with AVX2: the arithmetic of the reference, eight values at a time.
+//! Encoding: the arithmetic of the reference, a vector of values at a time.
+//!
+//! Groups are taken by sixteen: their smallest and largest values are found first, then scales
+//! and zero points of all sixteen are computed at once, then their codes, a byte each. Bytes are
+//! packed last, densely for rows and plane by plane for tiles.
 
-use super::avx2::Avx2;
+mod float;
+mod grid;
+pub(super) mod lines;
+
+use super::simd::{F8, Kernel, Simd};
+use grid::{BATCH, Levels, Steps};
 use half::f16;
-use smartkv_core::{Bits, Format, RowsMut};
-use std::arch::x86_64::*;
+use smartkv_core::packed::{tile_bytes, tiled};
+use smartkv_core::{Axis, Bits, Format, Role, RowsMut, TILE_ROWS, pack};
 
-/// See [`smartkv_core::Kernels::encode`].
-pub(super) fn encode(_proof: Avx2, format: Format, head_dim: usize, x: &[f32], out: RowsMut<'_>) {
-    // SAFETY: the token proves that the processor has the instructions.
-    unsafe {
-        match format.bits {
-            Bits::B2 => groups::<2>(format, head_dim, x, out),
-            Bits::B3 => groups::<3>(format, head_dim, x, out),
-            Bits::B4 => groups::<4>(format, head_dim, x, out),
-            Bits::B8 => groups::<8>(format, head_dim, x, out),
-            Bits::F16 => halves(x, out.payload),
-            Bits::F8 => unreachable!("left to the reference"),
-        }
-    }
-}
-
-/// Appends the values as f16, rounded to nearest.
-#[target_feature(enable = "avx2,fma,f16c")]
-fn halves(x: &[f32], payload: &mut Vec<u8>) {
-    payload.reserve(2 * x.len());
-    let mut eights = x.chunks_exact(8);
-    for eight in &mut eights {
-        let halves = _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(load(eight));
-        payload.extend_from_slice(&bytes(halves));
-    }
-    payload.extend(
-        eights
-            .remainder()
-            .iter()
-            .flat_map(|&v| f16::from_f32(v).to_le_bytes()),
-    );
-}
-
-/// Appends integer codes with their scales and zero points.
-#[target_feature(enable = "avx2,fma,f16c")]
-fn groups<const BITS: usize>(format: Format, head_dim: usize, x: &[f32], out: RowsMut<'_>) {
+/// Whether the vector kernels encode rows of this shape.
+pub(super) fn takes(format: Format, head_dim: usize) -> bool {
     let group = format.group(head_dim);
+    format.check(head_dim).is_ok() && format.axis == Axis::Channels && group.is_multiple_of(8)
+}
+
+/// Whether the vector kernels encode and decode tiles of this shape.
+pub(super) fn takes_tiles(format: Format, head_dim: usize) -> bool {
+    let whole = format.axis == Axis::Tokens || format.group(head_dim).is_multiple_of(8);
+    whole && tiled(format, head_dim) && format.check(head_dim).is_ok()
+}
+
+/// [`smartkv_core::Kernels::encode`] of a shape that [`takes`] accepts.
+pub(super) fn rows<S: Simd>(simd: S, format: Format, head_dim: usize, x: &[f32], out: RowsMut<'_>) {
+    assert!(takes(format, head_dim), "{format}, head_dim {head_dim}");
+    assert!(x.len().is_multiple_of(head_dim), "whole rows");
+    match format.bits {
+        Bits::F8 => return simd.vectorize(float::Narrow::<F8>(x, out.payload)),
+        Bits::F16 => return simd.vectorize(float::Narrow::<16>(x, out.payload)),
+        _ => {}
+    }
+    let group = format.group(head_dim);
+    let payload = grow(out.payload, x.len() / 8 * format.bits.count(), 0);
+    let scales = grow(out.scales, x.len() / group, f16::ZERO);
+    let stored = if format.symmetric { 0 } else { x.len() / group };
+    let zeros = grow(out.zeros, stored, f16::ZERO);
+    let call = EncodeRows {
+        levels: &Levels::of(format),
+        bits: format.bits,
+        group,
+        x,
+        payload,
+        scales,
+        zeros,
+    };
+    if group.is_multiple_of(S::LANES) {
+        simd.vectorize(call);
+    } else {
+        simd.narrow().vectorize(call);
+    }
+}
+
+/// [`smartkv_core::Kernels::encode_tiles`] of a shape that [`takes_tiles`] accepts.
+pub(super) fn tiles<S: Simd>(
+    simd: S,
+    format: Format,
+    role: Role,
+    head_dim: usize,
+    x: &[f32],
+    out: RowsMut<'_>,
+) {
+    assert!(takes_tiles(format, head_dim), "{format}, {head_dim}");
+    // Blocks hold whole tiles.
+    let together = TILE_ROWS.max(format.block_rows());
     assert!(
-        group > 0 && group.is_multiple_of(8),
-        "{format}, head_dim {head_dim}"
+        x.len().is_multiple_of(together * head_dim),
+        "rows by {together}"
     );
-    let groups = x.len() / group;
-    out.scales.reserve(groups);
-    out.zeros.reserve(if format.symmetric { 0 } else { groups });
-    let start = out.payload.len();
-    out.payload.resize(start + groups * group / 8 * BITS, 0);
-    let payload = out.payload[start..].chunks_exact_mut(group / 8 * BITS);
+    let rows = x.len() / head_dim;
+    let (tiles, blocks) = (rows / TILE_ROWS, rows / format.block_rows());
+    let call = EncodeTiles {
+        levels: &Levels::of(format),
+        format,
+        role,
+        head_dim,
+        x,
+        payload: grow(out.payload, tiles * tile_bytes(format.bits, head_dim), 0),
+        scales: grow(out.scales, blocks * format.scales(head_dim), f16::ZERO),
+        zeros: grow(out.zeros, blocks * format.zeros(head_dim), f16::ZERO),
+    };
+    let narrow = format.axis == Axis::Channels && !format.group(head_dim).is_multiple_of(S::LANES);
+    match (format.bits, narrow) {
+        (Bits::B2, false) => simd.vectorize(Planes::<2>(call)),
+        (Bits::B3, false) => simd.vectorize(Planes::<3>(call)),
+        (Bits::B4, false) => simd.vectorize(Planes::<4>(call)),
+        (Bits::B2, true) => simd.narrow().vectorize(Planes::<2>(call)),
+        (Bits::B3, true) => simd.narrow().vectorize(Planes::<3>(call)),
+        (Bits::B4, true) => simd.narrow().vectorize(Planes::<4>(call)),
+        (_, false) => simd.vectorize(Planes::<8>(call)),
+        (_, true) => simd.narrow().vectorize(Planes::<8>(call)),
+    }
+}
 
-    let levels = ((1u32 << BITS) - 1) as f32;
-    for (values, codes) in x.chunks_exact(group).zip(payload) {
-        let (scale, origin);
-        if format.symmetric {
-            let (positive, half) = (((levels + 1.0) / 2.0 - 1.0).max(1.0), (levels + 1.0) / 2.0);
-            scale = ceil_f16(f64::from(absmax(values)) / f64::from(positive));
-            origin = -scale.to_f32() * half;
-        } else {
-            let (min, max) = extremes(values);
-            let zero = floor_f16(min);
-            origin = widen(zero);
-            scale = ceil_f16((f64::from(max) - f64::from(origin)) / f64::from(levels));
-            out.zeros.push(zero);
+/// Appends `count` values to a buffer, and gives them.
+fn grow<T: Copy>(buffer: &mut Vec<T>, count: usize, value: T) -> &mut [T] {
+    let start = buffer.len();
+    buffer.resize(start + count, value);
+    &mut buffer[start..]
+}
+
+/// Groups of neighbouring values, one after another.
+struct EncodeRows<'a> {
+    levels: &'a Levels,
+    bits: Bits,
+    group: usize,
+    x: &'a [f32],
+    payload: &'a mut [u8],
+    scales: &'a mut [f16],
+    zeros: &'a mut [f16],
+}
+
+impl Kernel for EncodeRows<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self {
+            levels,
+            bits,
+            group,
+            x,
+            payload,
+            scales,
+            zeros,
+        } = self;
+        let mut codes = vec![0; (BATCH * group).min(x.len())];
+        let batches = x.chunks(BATCH * group);
+        let batches = batches.zip(payload.chunks_mut(BATCH * group / 8 * bits.count()));
+        for (batch, (x, payload)) in batches.enumerate() {
+            let count = x.len() / group;
+            let (mut min, mut max) = ([0.0; BATCH], [0.0; BATCH]);
+            for (i, x) in x.chunks_exact(group).enumerate() {
+                (min[i], max[i]) = extremes(simd, x);
+            }
+            let steps = Steps::of(simd, levels, &min, &max);
+            let first = batch * BATCH;
+            scales[first..first + count].copy_from_slice(&steps.scales[..count]);
+            if !zeros.is_empty() {
+                zeros[first..first + count].copy_from_slice(&steps.zeros[..count]);
+            }
+            let codes = &mut codes[..x.len()];
+            for (i, x) in x.chunks_exact(group).enumerate() {
+                let codes = &mut codes[i * group..(i + 1) * group];
+                along(simd, levels, x, steps.step[i], steps.origin[i], codes);
+            }
+            pack::pack_into(bits, codes, payload);
         }
-        out.scales.push(scale);
-        let step = widen(scale);
-        if step <= 0.0 {
-            continue; // every code is 0
+    }
+}
+
+/// Whole tiles, and blocks of them.
+struct EncodeTiles<'a> {
+    levels: &'a Levels,
+    format: Format,
+    role: Role,
+    head_dim: usize,
+    x: &'a [f32],
+    payload: &'a mut [u8],
+    scales: &'a mut [f16],
+    zeros: &'a mut [f16],
+}
+
+/// [`EncodeTiles`] for one width of codes.
+struct Planes<'a, const BITS: usize>(EncodeTiles<'a>);
+
+impl<const BITS: usize> Kernel for Planes<'_, BITS> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let EncodeTiles {
+            levels,
+            format,
+            role,
+            head_dim,
+            x,
+            payload,
+            scales,
+            zeros,
+        } = self.0;
+        let rows = TILE_ROWS.max(format.block_rows());
+        let per_block = match format.axis {
+            Axis::Channels => TILE_ROWS * format.scales(head_dim),
+            Axis::Tokens => head_dim,
+        };
+        let bytes = tile_bytes(format.bits, head_dim);
+        let mut codes = vec![0; rows * head_dim];
+        let blocks = x.chunks_exact(rows * head_dim);
+        let blocks = blocks.zip(payload.chunks_exact_mut(rows / TILE_ROWS * bytes));
+        for (index, ((x, payload), scales)) in
+            blocks.zip(scales.chunks_exact_mut(per_block)).enumerate()
+        {
+            let zeros = match zeros.is_empty() {
+                true => &mut [][..],
+                false => &mut zeros[index * per_block..(index + 1) * per_block],
+            };
+            match format.axis {
+                Axis::Channels => {
+                    let group = format.group(head_dim);
+                    channels(simd, levels, group, x, &mut codes, scales, zeros);
+                }
+                Axis::Tokens => tokens(simd, levels, head_dim, x, &mut codes, scales, zeros),
+            }
+            let tiles = codes.chunks_exact(TILE_ROWS * head_dim);
+            for (codes, payload) in tiles.zip(payload.chunks_exact_mut(bytes)) {
+                lines::pack::<BITS>(role, codes, payload);
+            }
         }
-        let (step, origin) = (_mm256_set1_ps(step), _mm256_set1_ps(origin));
-        for (eight, codes) in values.chunks_exact(8).zip(codes.chunks_exact_mut(BITS)) {
-            let x = _mm256_div_ps(_mm256_sub_ps(load(eight), origin), step);
-            let x = _mm256_max_ps(x, _mm256_setzero_ps());
-            let x = _mm256_min_ps(x, _mm256_set1_ps(levels));
-            // Halves go up, and nothing is negative: cut, then add one from a half on. The
-            // difference is exact, so this is `f32::round`; `x + 0.5` would not be.
-            let cut = _mm256_cvttps_epi32(x);
-            let rest = _mm256_sub_ps(x, _mm256_cvtepi32_ps(cut));
-            let up = _mm256_cmp_ps::<_CMP_GE_OQ>(rest, _mm256_set1_ps(0.5));
-            let level = _mm256_sub_epi32(cut, _mm256_castps_si256(up));
-            codes.copy_from_slice(&pack::<BITS>(level).to_le_bytes()[..BITS]);
+    }
+}
+
+/// One tile with groups of channels: 16 scales a group, one a row.
+#[inline(always)]
+fn channels<S: Simd>(
+    simd: S,
+    levels: &Levels,
+    group: usize,
+    x: &[f32],
+    codes: &mut [u8],
+    scales: &mut [f16],
+    zeros: &mut [f16],
+) {
+    let head_dim = x.len() / TILE_ROWS;
+    for (g, scales) in scales.chunks_exact_mut(BATCH).enumerate() {
+        let part = |t: usize| t * head_dim + g * group..t * head_dim + (g + 1) * group;
+        let (mut min, mut max) = ([0.0; BATCH], [0.0; BATCH]);
+        for t in 0..TILE_ROWS {
+            (min[t], max[t]) = extremes(simd, &x[part(t)]);
+        }
+        let steps = Steps::of(simd, levels, &min, &max);
+        scales.copy_from_slice(&steps.scales);
+        if !zeros.is_empty() {
+            zeros[g * BATCH..(g + 1) * BATCH].copy_from_slice(&steps.zeros);
+        }
+        for t in 0..TILE_ROWS {
+            let (step, origin) = (steps.step[t], steps.origin[t]);
+            along(simd, levels, &x[part(t)], step, origin, &mut codes[part(t)]);
         }
     }
 }
 
-/// Eight codes, `BITS` bits each, lowest first.
-#[target_feature(enable = "avx2,fma,f16c")]
-fn pack<const BITS: usize>(codes: __m256i) -> u64 {
-    let (low, high) = (
-        _mm256_castsi256_si128(codes),
-        _mm256_extracti128_si256::<1>(codes),
-    );
-    if BITS == 8 {
-        let words = _mm_packus_epi32(low, high);
-        return _mm_cvtsi128_si64(_mm_packus_epi16(words, words)) as u64;
+/// One block with groups of tokens: a scale a channel.
+#[inline(always)]
+fn tokens<S: Simd>(
+    simd: S,
+    levels: &Levels,
+    head_dim: usize,
+    x: &[f32],
+    codes: &mut [u8],
+    scales: &mut [f16],
+    zeros: &mut [f16],
+) {
+    assert!(BATCH.is_multiple_of(S::LANES) && head_dim.is_multiple_of(BATCH));
+    assert!(x.len() >= head_dim && codes.len() == x.len());
+    for (c, scales) in scales.chunks_exact_mut(BATCH).enumerate() {
+        let c = c * BATCH;
+        let (mut min, mut max) = ([0.0; BATCH], [0.0; BATCH]);
+        for j in (0..BATCH).step_by(S::LANES) {
+            // SAFETY: every row has `head_dim` values, of which `c + BATCH` are no more; the
+            // arrays hold `BATCH`.
+            unsafe {
+                let mut low = simd.load(x.as_ptr().add(c + j));
+                let mut high = low;
+                for row in x.chunks_exact(head_dim) {
+                    let v = simd.load(row.as_ptr().add(c + j));
+                    low = simd.min(v, low);
+                    high = simd.max(v, high);
+                }
+                simd.store(min.as_mut_ptr().add(j), low);
+                simd.store(max.as_mut_ptr().add(j), high);
+            }
+        }
+        let steps = Steps::of(simd, levels, &min, &max);
+        scales.copy_from_slice(&steps.scales);
+        if !zeros.is_empty() {
+            zeros[c..c + BATCH].copy_from_slice(&steps.zeros);
+        }
+        for j in (0..BATCH).step_by(S::LANES) {
+            // SAFETY: as above; rows of codes are as long as rows of values.
+            unsafe {
+                let step = simd.load(steps.step.as_ptr().add(j));
+                let origin = simd.load(steps.origin.as_ptr().add(j));
+                let codes = codes.chunks_exact_mut(head_dim);
+                for (row, codes) in x.chunks_exact(head_dim).zip(codes) {
+                    let v = simd.load(row.as_ptr().add(c + j));
+                    let level = levels.level(simd, v, step, origin);
+                    simd.store_codes(codes.as_mut_ptr().add(c + j), level);
+                }
+            }
+        }
     }
-    // Four codes of each half, shifted to their places and joined.
-    let b = BITS as i32;
-    let low = _mm_sllv_epi32(low, _mm_setr_epi32(0, b, 2 * b, 3 * b));
-    let high = _mm_sllv_epi32(high, _mm_setr_epi32(4 * b, 5 * b, 6 * b, 7 * b));
-    let word = _mm_or_si128(low, high);
-    let word = _mm_or_si128(word, _mm_unpackhi_epi64(word, word));
-    let word = _mm_or_si128(word, _mm_shuffle_epi32::<1>(word));
-    u64::from(_mm_cvtsi128_si32(word) as u32)
 }
 
-/// Largest absolute value.
-#[target_feature(enable = "avx2,fma,f16c")]
-fn absmax(values: &[f32]) -> f32 {
-    let sign = _mm256_set1_ps(-0.0);
-    let mut max = _mm256_setzero_ps();
-    for eight in values.chunks_exact(8) {
-        max = _mm256_max_ps(_mm256_andnot_ps(sign, load(eight)), max);
+/// Codes of a group of neighbouring values.
+#[inline(always)]
+fn along<S: Simd>(simd: S, levels: &Levels, x: &[f32], step: f32, origin: f32, codes: &mut [u8]) {
+    assert!(x.len().is_multiple_of(S::LANES) && codes.len() == x.len());
+    let (step, origin) = (simd.splat(step), simd.splat(origin));
+    for at in (0..x.len()).step_by(S::LANES) {
+        // SAFETY: both slices hold a vector from `at` on.
+        unsafe {
+            let level = levels.level(simd, simd.load(x.as_ptr().add(at)), step, origin);
+            simd.store_codes(codes.as_mut_ptr().add(at), level);
+        }
     }
-    lanes(max).into_iter().fold(0.0, f32::max)
 }
 
-/// Smallest and largest value. A smallest value of zero is positive zero, whatever the order.
-#[target_feature(enable = "avx2,fma,f16c")]
-fn extremes(values: &[f32]) -> (f32, f32) {
-    let mut min = _mm256_set1_ps(f32::INFINITY);
-    let mut max = _mm256_set1_ps(f32::NEG_INFINITY);
-    for eight in values.chunks_exact(8) {
-        let v = load(eight);
-        min = _mm256_min_ps(v, min);
-        max = _mm256_max_ps(v, max);
-    }
-    let mut min = lanes(min).into_iter().fold(f32::INFINITY, f32::min);
-    if min == 0.0 {
-        min = values.iter().copied().find(|&v| v == 0.0).unwrap_or(min);
-    }
-    (
-        min,
-        lanes(max).into_iter().fold(f32::NEG_INFINITY, f32::max),
-    )
-}
-
-/// Smallest f16 not below `x >= 0`, saturating at the largest finite one.
-#[target_feature(enable = "avx2,fma,f16c")]
-fn ceil_f16(x: f64) -> f16 {
-    let x = x.min(f16::MAX.to_f64());
-    // Upwards to f32 and upwards again to f16 is upwards to f16: every f16 is an f32.
-    let mut near = x as f32;
-    if f64::from(near) < x {
-        near = near.next_up();
-    }
-    to_f16::<_MM_FROUND_TO_POS_INF>(near)
-}
-
-/// Largest f16 not above `x`, saturating at the smallest finite one.
-#[target_feature(enable = "avx2,fma,f16c")]
-fn floor_f16(x: f32) -> f16 {
-    to_f16::<_MM_FROUND_TO_NEG_INF>(x.clamp(f16::MIN.to_f32(), f16::MAX.to_f32()))
-}
-
-#[target_feature(enable = "avx2,fma,f16c")]
-fn to_f16<const ROUNDING: i32>(x: f32) -> f16 {
-    let bits = _mm_cvtps_ph::<ROUNDING>(_mm_set_ss(x));
-    f16::from_bits(_mm_extract_epi16::<0>(bits) as u16)
-}
-
-#[target_feature(enable = "avx2,fma,f16c")]
-fn widen(x: f16) -> f32 {
-    _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(i32::from(x.to_bits()))))
-}
-
-#[target_feature(enable = "avx2,fma,f16c")]
-fn load(eight: &[f32]) -> __m256 {
-    assert_eq!(eight.len(), 8);
-    // SAFETY: there are eight values.
-    unsafe { _mm256_loadu_ps(eight.as_ptr()) }
-}
-
-#[target_feature(enable = "avx2,fma,f16c")]
-fn lanes(v: __m256) -> [f32; 8] {
-    let mut lanes = [0.0; 8];
-    // SAFETY: there is room for eight values.
-    unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), v) };
-    lanes
-}
-
-#[target_feature(enable = "avx2,fma,f16c")]
-fn bytes(v: __m128i) -> [u8; 16] {
-    let mut bytes = [0; 16];
-    // SAFETY: there is room for sixteen bytes.
-    unsafe { _mm_storeu_si128(bytes.as_mut_ptr().cast(), v) };
-    bytes
+/// Smallest and largest value of whole vectors.
+#[inline(always)]
+fn extremes<S: Simd>(simd: S, x: &[f32]) -> (f32, f32) {
+    assert!(x.len() >= S::LANES && x.len().is_multiple_of(S::LANES));
+    // SAFETY: the slice holds a vector at every multiple of its length.
+    let (min, max) = unsafe {
+        let mut min = simd.load(x.as_ptr());
+        let mut max = min;
+        for at in (S::LANES..x.len()).step_by(S::LANES) {
+            let v = simd.load(x.as_ptr().add(at));
+            min = simd.min(v, min);
+            max = simd.max(v, max);
+        }
+        (min, max)
+    };
+    (simd.least(min), simd.greatest(max))
 }

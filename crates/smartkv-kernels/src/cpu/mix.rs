@@ -2,7 +2,7 @@
 //! shared by the queries.
 
 use super::packed::{Grids, Packed};
-use super::simd::{Kernel, Simd};
+use super::simd::{Kernel, Simd, width};
 
 /// Arguments of [`Mix`]: weights that begin at the row of the first query, and the queries' sums.
 pub(super) struct MixCall<'a> {
@@ -136,7 +136,7 @@ impl Part<'_> {
         // SAFETY: promised by the caller.
         unsafe {
             for t in 0..count {
-                let row = codes.row(first + t).add(v * S::LANES * BITS / 8);
+                let row = codes.row(first + t).add(v * S::LANES * width(BITS) / 8);
                 let mut grid = grids.grid::<S, BITS>(simd, t, v / per_group);
                 let mut weight = [simd.splat(0.0); NQ];
                 for (i, w) in weight.iter_mut().enumerate() {
@@ -147,7 +147,7 @@ impl Part<'_> {
                     if !ONE_GROUP && j > 0 {
                         grid = grids.grid::<S, BITS>(simd, t, (v + j) / per_group);
                     }
-                    let at = row.add(j * S::LANES * BITS / 8);
+                    let at = row.add(j * S::LANES * width(BITS) / 8);
                     if PAIRS {
                         let value = simd.decode_pair::<BITS>(at, grid);
                         for (sum, &w) in sums.iter_mut().zip(&weight) {

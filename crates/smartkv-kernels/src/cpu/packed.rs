@@ -1,6 +1,6 @@
 //! Packed rows whose lengths were checked, and their unpacking.
 
-use super::simd::{Grid, Kernel, MAX_LANES, Simd};
+use super::simd::{F8, Grid, Kernel, MAX_LANES, Simd, width};
 use half::f16;
 use smartkv_core::{Axis, Bits, Format, Rows};
 use std::mem::MaybeUninit;
@@ -16,7 +16,7 @@ const MAX_GRID_ROWS: usize = 128;
 pub(super) fn takes(format: Format, head_dim: usize) -> bool {
     let fits = (8..=MAX_HEAD_DIM).contains(&head_dim) && head_dim.is_multiple_of(8);
     let plain =
-        format.bits != Bits::F8 && format.axis == Axis::Channels && format.codebook.is_none();
+        format.bits.is_float() || (format.axis == Axis::Channels && format.codebook.is_none());
     fits && plain && format.check(head_dim).is_ok() && format.group(head_dim).is_multiple_of(8)
 }
 
@@ -170,14 +170,14 @@ impl Grids {
         start: usize,
         count: usize,
     ) {
-        if BITS == 16 {
+        if is_float(BITS) {
             return;
         }
         let cut = start * self.groups..(start + count) * self.groups;
         let entries = cut.len();
         widen(simd, &rows.scales[cut.clone()], &mut self.scale);
         if rows.format.symmetric {
-            let half = -((1u32 << (BITS - 1)) as f32);
+            let half = -((1u32 << (width(BITS) - 1)) as f32);
             for (zero, scale) in self.zero[..entries].iter_mut().zip(&self.scale) {
                 // SAFETY: `widen` has just written as many scales.
                 zero.write(unsafe { scale.assume_init() } * half);
@@ -200,7 +200,7 @@ impl Grids {
     ) -> Grid<S::V> {
         let at = t * self.groups + g;
         debug_assert!(at < MAX_GRIDS);
-        if BITS == 16 {
+        if is_float(BITS) {
             return simd.grid::<BITS>(0.0, 0.0);
         }
         // SAFETY: `fill` wrote the entries of the row.
@@ -212,6 +212,11 @@ impl Grids {
         };
         simd.grid::<BITS>(scale, zero)
     }
+}
+
+/// Whether elements have no scale.
+const fn is_float(bits: usize) -> bool {
+    bits == 16 || bits == F8
 }
 
 /// Converts `from` into the beginning of `to`.
@@ -325,7 +330,7 @@ impl<const BITS: usize> Kernel for Decode<'_, BITS> {
                         let grid = grids.grid::<S, BITS>(simd, t, g);
                         for v in g * per_group..(g + 1) * per_group {
                             let values =
-                                simd.decode::<BITS>(row.add(v * S::LANES * BITS / 8), grid);
+                                simd.decode::<BITS>(row.add(v * S::LANES * width(BITS) / 8), grid);
                             simd.store(to.add(v / 2 * place.pair + v % 2 * S::LANES), values);
                         }
                     }

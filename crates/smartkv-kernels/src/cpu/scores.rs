@@ -1,7 +1,7 @@
 //! Scores of a few queries: every key is unpacked in registers and shared by the queries.
 
 use super::packed::{Codes, Grids, MAX_HEAD_DIM, Packed};
-use super::simd::{Kernel, MAX_LANES, Simd};
+use super::simd::{Kernel, MAX_LANES, Simd, width};
 use std::mem::MaybeUninit;
 
 /// Arguments of [`Scores`]: the queries' rows, and scores that begin at the row of the first.
@@ -170,7 +170,7 @@ impl<const NQ: usize> Dots<'_, NQ> {
                 while v < end {
                     let mut decoded = [[simd.splat(0.0); 2]; KEYS];
                     for k in 0..KEYS {
-                        let at = rows[k].add(v * S::LANES * BITS / 8);
+                        let at = rows[k].add(v * S::LANES * width(BITS) / 8);
                         if PAIRS {
                             decoded[k] = simd.decode_pair::<BITS>(at, grid[k]);
                         } else {

@@ -1,7 +1,24 @@
 //! The vector operations that the kernels are written over.
 
-use smartkv_core::{Format, RowsMut};
+use half::f16;
 use std::fmt::Debug;
+
+/// Stands for e4m3 where a number of bits does for a format.
+pub(super) const F8: usize = 0x108;
+/// Stands for signed bytes: levels of a codebook.
+pub(super) const LEVEL: usize = 0x208;
+
+/// Bits of an element, or of what stands for another.
+pub(super) const fn width(bits: usize) -> usize {
+    bits & 0xFF
+}
+
+/// Rounding to the nearest, of two as near to the even one.
+pub(super) const NEAREST: i32 = 0;
+/// Rounding towards minus infinity.
+pub(super) const DOWN: i32 = 1;
+/// Rounding towards plus infinity.
+pub(super) const UP: i32 = 2;
 
 /// A vector of f32 on one instruction set.
 ///
@@ -40,8 +57,12 @@ pub(super) trait Simd: Copy + Debug + Send + Sync + 'static {
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a * b + c`, rounded once.
     fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// `a / b`, rounded to nearest.
+    fn div(self, a: Self::V, b: Self::V) -> Self::V;
     /// The larger of both; `b` where `a` is NaN.
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The smaller of both; `b` where `a` is NaN.
+    fn min(self, a: Self::V, b: Self::V) -> Self::V;
     /// The nearest integer.
     fn round(self, a: Self::V) -> Self::V;
     /// `2^n` for integral `n` within -126 ..= 127.
@@ -64,17 +85,18 @@ pub(super) trait Simd: Copy + Debug + Send + Sync + 'static {
     fn grid<const BITS: usize>(self, scale: f32, zero: f32) -> Grid<Self::V>;
     /// Bytes that decoding may read beyond those that it decodes.
     fn overread<const BITS: usize>() -> usize;
-    /// Decodes `LANES` elements of a group; 16 bits stand for f16.
+    /// Decodes `LANES` elements of a group; 16 bits stand for f16, and [`F8`] and [`LEVEL`] for
+    /// what they say.
     ///
     /// # Safety
-    /// `at` must be valid for reading `LANES * BITS / 8 + overread` bytes.
+    /// `at` must be valid for reading `LANES * width / 8 + overread` bytes.
     unsafe fn decode<const BITS: usize>(self, at: *const u8, grid: Grid<Self::V>) -> Self::V;
 
     /// Decodes `2 * LANES` elements of a group, in an order of the set's choice: the one that
     /// [`Simd::in_order`] gives to `2 * LANES` consecutive values.
     ///
     /// # Safety
-    /// `at` must be valid for reading `2 * LANES * BITS / 8 + overread` bytes.
+    /// `at` must be valid for reading `2 * LANES * width / 8 + overread` bytes.
     #[inline(always)]
     unsafe fn decode_pair<const BITS: usize>(
         self,
@@ -85,7 +107,7 @@ pub(super) trait Simd: Copy + Debug + Send + Sync + 'static {
         unsafe {
             [
                 self.decode::<BITS>(at, grid),
-                self.decode::<BITS>(at.add(Self::LANES * BITS / 8), grid),
+                self.decode::<BITS>(at.add(Self::LANES * width(BITS) / 8), grid),
             ]
         }
     }
@@ -117,8 +139,25 @@ pub(super) trait Simd: Copy + Debug + Send + Sync + 'static {
     /// distances.
     unsafe fn transpose8(self, from: *const f32, from_step: usize, to: *mut f32, to_step: usize);
 
-    /// See [`smartkv_core::Kernels::encode`].
-    fn encode(self, format: Format, head_dim: usize, x: &[f32], out: RowsMut<'_>);
+    /// The smallest lane; none may be NaN.
+    fn least(self, a: Self::V) -> f32;
+    /// The largest lane; none may be NaN.
+    fn greatest(self, a: Self::V) -> f32;
+    /// Stores values within 0 ..= 255 as bytes, rounded to nearest, halves up.
+    ///
+    /// # Safety
+    /// `at` must be valid for writing `LANES` bytes.
+    unsafe fn store_codes(self, at: *mut u8, v: Self::V);
+    /// Stores values as f16, rounded as [`NEAREST`], [`DOWN`] or [`UP`] says.
+    ///
+    /// # Safety
+    /// `at` must be valid for writing `LANES` values, which need not be aligned.
+    unsafe fn store_f16<const ROUNDING: i32>(self, at: *mut f16, v: Self::V);
+    /// Stores values as e4m3, as [`smartkv_core::kernels::f8_from_f32`] makes it.
+    ///
+    /// # Safety
+    /// `at` must be valid for writing `LANES` bytes.
+    unsafe fn store_f8(self, at: *mut u8, v: Self::V);
 
     /// Stores the first `count <= LANES` values of a vector.
     ///
