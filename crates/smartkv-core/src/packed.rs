@@ -294,7 +294,11 @@ impl PackedRows {
     pub fn append(&mut self, other: &Self) {
         let kind = |rows: &Self| (rows.format, rows.role, rows.head_dim);
         assert_eq!(kind(self), kind(other), "rows of one kind");
-        assert_eq!(self.in_tiles(), if self.tiled { self.len } else { 0 }, "whole tiles");
+        assert_eq!(
+            self.in_tiles(),
+            if self.tiled { self.len } else { 0 },
+            "whole tiles"
+        );
         reserve(&mut self.payload, other.payload.len());
         reserve(&mut self.scales, other.scales.len());
         reserve(&mut self.zeros, other.zeros.len());
