@@ -9,6 +9,7 @@
 mod avx2;
 mod avx512;
 mod encode;
+mod int;
 mod mix;
 mod packed;
 mod scores;
@@ -18,11 +19,12 @@ mod tile;
 
 use avx2::Avx2;
 use avx512::Avx512;
+use int::{Integers, Ymm, Zmm};
 use mix::{Mix, MixCall};
 use packed::{Decode, Grids, Packed, Place};
 use scores::{Scores, ScoresCall};
 use simd::Simd;
-use smartkv_core::{Bits, Format, Kernels, Reference, Rows, RowsMut};
+use smartkv_core::{Bits, Digits, Format, Kernels, Queries, Reference, Role, Rows, RowsMut, Tiles};
 use softmax::SoftmaxPart;
 use std::sync::LazyLock;
 
@@ -35,16 +37,40 @@ const MANY_MIX: usize = 32;
 
 /// What this processor runs, fastest first.
 pub(crate) fn detected() -> impl Iterator<Item = &'static dyn Kernels> {
-    static AVX512: LazyLock<Option<Cpu<Avx512>>> = LazyLock::new(|| Simd::detect().map(Cpu));
-    static AVX2: LazyLock<Option<Cpu<Avx2>>> = LazyLock::new(|| Simd::detect().map(Cpu));
-    let avx512 = AVX512.as_ref().map(|kernels| kernels as &dyn Kernels);
-    let avx2 = AVX2.as_ref().map(|kernels| kernels as &dyn Kernels);
-    avx512.into_iter().chain(avx2)
+    let mut seen = Vec::new();
+    variants().filter(move |kernels| {
+        let new = !seen.contains(&kernels.name());
+        seen.push(kernels.name());
+        new
+    })
 }
 
-/// Kernels on one instruction set.
+/// The same, with sets that are not used because there is a better one of that name.
+pub(crate) fn variants() -> impl Iterator<Item = &'static dyn Kernels> {
+    /// All that one pair of sets needs to be detected once.
+    macro_rules! detect {
+        ($($simd:ty, $int:ty;)*) => {
+            [$({
+                static KERNELS: LazyLock<Option<Cpu<$simd, $int>>> = LazyLock::new(|| {
+                    let simd = <$simd as Simd>::detect()?;
+                    Some(Cpu(simd, <$int>::detect(simd)?))
+                });
+                KERNELS.as_ref().map(|kernels| kernels as &'static dyn Kernels)
+            }),*]
+        };
+    }
+    let all = detect! {
+        Avx512, Zmm<true>;
+        Avx512, Zmm<false>;
+        Avx2, Ymm<true>;
+        Avx2, Ymm<false>;
+    };
+    all.into_iter().flatten()
+}
+
+/// Kernels on one instruction set, and what it has for integers.
 #[derive(Debug)]
-struct Cpu<S>(S);
+struct Cpu<S, I>(S, I);
 
 /// Calls a function that is generic in a set and a number of bits, for a format.
 ///
@@ -69,7 +95,7 @@ macro_rules! dispatch {
     };
 }
 
-impl<S: Simd> Kernels for Cpu<S> {
+impl<S: Simd, I: Integers> Kernels for Cpu<S, I> {
     fn name(&self) -> &'static str {
         S::NAME
     }
@@ -135,6 +161,17 @@ impl<S: Simd> Kernels for Cpu<S> {
             return Reference.decode(rows, out);
         }
         dispatch!(self.0, rows.format, rows.head_dim, decode(rows, out));
+    }
+
+    fn digits(&self, format: Format, head_dim: usize, q: &[f32]) -> Digits {
+        int::digits(self.1, format, head_dim, q)
+    }
+
+    fn score_tiles(&self, keys: Tiles<'_>, q: Queries<'_>, out: &mut [f32], stride: usize) {
+        if !int::takes(keys.format, keys.head_dim, Role::Keys) {
+            return Reference.score_tiles(keys, q, out, stride);
+        }
+        int::scores(self.1, keys, q, out, stride);
     }
 }
 

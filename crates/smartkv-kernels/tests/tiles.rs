@@ -1,0 +1,249 @@
+//! Kernels on tiles against the values that the codes stand for.
+
+use proptest::prelude::*;
+use smartkv_core::{
+    Axis, Bits, Codebook, Digits, Format, Kernels, PackedRows, Reference, Role, TILE_ROWS,
+};
+use smartkv_kernels::variants;
+
+/// What a place holds that nothing may write to.
+const GUARD: f32 = 12345.0;
+
+/// Values that look random: large and small rows, channels and outliers.
+fn noise(len: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / 8_388_608.0 - 1.0
+    };
+    (0..len)
+        .map(|i| {
+            let outlier = if i % 61 == 7 { 9.0 } else { 1.0 };
+            next() * outlier + if i % 5 == 0 { 0.7 } else { 0.0 }
+        })
+        .collect()
+}
+
+fn book(bits: Bits) -> Codebook {
+    let count = 1 << bits.count();
+    let levels: Vec<f32> = (0..count)
+        .map(|i| {
+            let x = (i as f32 + 0.5) / count as f32 * 2.0 - 1.0;
+            x * (0.4 + x.abs()) + 0.05
+        })
+        .collect();
+    Codebook::new(&levels).unwrap()
+}
+
+/// Formats that are stored in tiles, and fit `head_dim`.
+fn formats(head_dim: usize) -> Vec<Format> {
+    let mut formats = vec![];
+    for bits in [Bits::B2, Bits::B3, Bits::B4, Bits::B8] {
+        for symmetric in [true, false] {
+            for group in [0, 8, 16, 20, 32, 48, 64, 128] {
+                formats.push(Format::new(bits, group, symmetric));
+            }
+            for tokens in [16, 32, 64] {
+                let format = Format {
+                    symmetric,
+                    ..Format::per_channel(bits, tokens)
+                };
+                formats.push(format);
+            }
+        }
+    }
+    let with_books: Vec<Format> = formats
+        .iter()
+        .filter(|format| format.bits != Bits::B8)
+        .map(|format| format.with_codebook(book(format.bits)))
+        .collect();
+    formats.extend(with_books);
+    formats.retain(|format| {
+        format.check(head_dim).is_ok() && smartkv_core::packed::tiled(*format, head_dim)
+    });
+    formats
+}
+
+fn stored(format: Format, role: Role, head_dim: usize, tiles: usize, seed: u64) -> PackedRows {
+    let mut rows = PackedRows::new(format, role, head_dim);
+    rows.push(&Reference, &noise(tiles * TILE_ROWS * head_dim, seed));
+    rows
+}
+
+/// Values of the rows, all of which lie in tiles.
+fn values(rows: &PackedRows) -> Vec<f32> {
+    let mut values = vec![0.0; rows.len() * rows.head_dim()];
+    Reference.decode_tiles(rows.tiles_at(0..rows.whole_tiles()), &mut values);
+    values
+}
+
+/// Largest magnitude of a value's parts, for each row and group: origin and the widest code.
+fn largest(values: &[f32]) -> f64 {
+    2.0 * f64::from(values.iter().fold(0.0f32, |m, v| m.max(v.abs())))
+}
+
+fn check_scores(kernels: &dyn Kernels, rows: &PackedRows, q: &[f32], padding: usize) {
+    let (format, head_dim, len) = (rows.format(), rows.head_dim(), rows.len());
+    let label = format!(
+        "{kernels:?}, {format}, head_dim {head_dim}, {len} rows, {} queries",
+        q.len() / head_dim
+    );
+    let n = q.len() / head_dim;
+    let stride = len + padding;
+    let mut out = vec![GUARD; (n - 1) * stride + len + 8];
+    let digits = kernels.digits(format, head_dim, q);
+    let tiles = rows.tiles_at(0..rows.whole_tiles());
+    let end = (n - 1) * stride + len;
+    kernels.score_tiles(tiles, digits.all(q), &mut out[..end], stride);
+    let values = values(rows);
+    let group = match format.axis {
+        Axis::Channels => format.group(head_dim),
+        Axis::Tokens => head_dim,
+    };
+    for (i, query) in q.chunks_exact(head_dim).enumerate() {
+        for (t, row) in values.chunks_exact(head_dim).enumerate() {
+            let exact: f64 = dot(query, row);
+            let mut off = 0.0;
+            for (query, row) in query.chunks_exact(group).zip(row.chunks_exact(group)) {
+                let magnitude: f64 = row.iter().map(|v| f64::from(v.abs())).sum();
+                let most = largest(query) / 2.0;
+                off += match format.axis {
+                    Axis::Channels => most / 8192.0 * 0.51 * magnitude,
+                    // The scale of a channel is part of the query; codes are up to 255 of them.
+                    Axis::Tokens => {
+                        let all = largest(&values);
+                        most * all / 8192.0 * 0.51 * head_dim as f64
+                    }
+                };
+                let width = largest(row) * 2.0 * row.len() as f64;
+                off += 1e-6 * most * width;
+            }
+            let got = f64::from(out[i * stride + t]);
+            assert!(
+                (got - exact).abs() <= off + 1e-30,
+                "{label}: query {i}, row {t}: {got} is not {exact} within {off}"
+            );
+        }
+        if i + 1 < n {
+            let between = &out[i * stride + len..(i + 1) * stride];
+            assert!(
+                between.iter().all(|&v| v == GUARD),
+                "{label}: written between"
+            );
+        }
+    }
+    assert!(out[end..].iter().all(|&v| v == GUARD), "{label}: beyond");
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f64 {
+    a.iter()
+        .zip(b)
+        .map(|(&a, &b)| f64::from(a) * f64::from(b))
+        .sum()
+}
+
+const HEAD_DIMS: [usize; 7] = [32, 64, 80, 96, 128, 256, 576];
+
+#[test]
+fn scores_are_those_of_the_values() {
+    for head_dim in HEAD_DIMS {
+        for format in formats(head_dim) {
+            let block = format.block_rows().div_ceil(TILE_ROWS);
+            for (tiles, queries) in [(1, 1..=5), (2, 3..=3), (3, 2..=9), (6, 47..=48)] {
+                if head_dim > 128 && tiles % 3 != 0 {
+                    continue;
+                }
+                let tiles = tiles.next_multiple_of(block);
+                let rows = stored(format, Role::Keys, head_dim, tiles, tiles as u64);
+                for n in queries.step_by(if tiles == 3 { 7 } else { 1 }) {
+                    let q = noise(n * head_dim, n as u64 + 99);
+                    for kernels in variants() {
+                        check_scores(kernels, &rows, &q, 5 * (n % 2));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A score is the same bits however the queries and tiles are put into calls.
+#[test]
+fn scores_do_not_depend_on_their_company() {
+    for head_dim in [64, 96, 576] {
+        for format in formats(head_dim) {
+            let tiles = 4.max(format.block_rows() / TILE_ROWS * 2);
+            let rows = stored(format, Role::Keys, head_dim, tiles, 3);
+            let (n, len) = (9, rows.len());
+            let q = noise(n * head_dim, 5);
+            for kernels in variants() {
+                let digits = kernels.digits(format, head_dim, &q);
+                let mut all = vec![0.0; n * len];
+                let step = (format.block_rows() / TILE_ROWS).max(1);
+                kernels.score_tiles(rows.tiles_at(0..tiles), digits.all(&q), &mut all, len);
+                for first in (0..tiles).step_by(step) {
+                    for i in 0..n {
+                        let mut one = vec![0.0; step * TILE_ROWS];
+                        let queries = digits.rows(&q, head_dim, i..i + 1);
+                        let some = rows.tiles_at(first..first + step);
+                        kernels.score_tiles(some, queries, &mut one, 0);
+                        let at = i * len + first * TILE_ROWS;
+                        assert_eq!(one, all[at..at + one.len()], "{kernels:?}, {format}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn digits_are_those_of_the_definition() {
+    for head_dim in HEAD_DIMS {
+        for format in formats(head_dim) {
+            let mut q = noise(3 * head_dim, 1);
+            q[1] = f32::NAN;
+            q[head_dim + 2] = 0.0;
+            q[2 * head_dim..].fill(1e-42);
+            check_digits(format, head_dim, &q);
+            q[3] = f32::INFINITY;
+            check_digits(format, head_dim, &q);
+        }
+    }
+}
+
+fn check_digits(format: Format, head_dim: usize, q: &[f32]) {
+    for kernels in variants() {
+        let digits = kernels.digits(format, head_dim, q);
+        if format.axis == Axis::Tokens {
+            assert!(digits.is_empty());
+        } else if !digits.is_empty() {
+            let want = Digits::split(head_dim, format.group(head_dim), q);
+            assert_eq!(digits, want, "{kernels:?}, {format}, {head_dim}");
+        } else {
+            assert!(!format.group(head_dim).is_multiple_of(4), "{format}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    /// Halves of steps, wide ranges and tiny values give the digits of the definition too.
+    #[test]
+    fn digits_of_any_values(
+        q in prop::collection::vec(
+            prop_oneof![
+                4 => -4.0f32..4.0,
+                2 => (-8192i16..=8192).prop_map(|n| f32::from(n) * 0.5),
+                1 => -1e30f32..1e30,
+                1 => -1e-38f32..1e-38,
+                1 => Just(-0.0f32),
+            ],
+            128,
+        ),
+        group in prop::sample::select(vec![4usize, 16, 32, 64]),
+    ) {
+        check_digits(Format::asymmetric(Bits::B4, group), 64, &q);
+    }
+}
