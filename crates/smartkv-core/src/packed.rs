@@ -307,6 +307,27 @@ impl PackedRows {
         self.appended(1);
     }
 
+    /// Appends all rows of `other`.
+    ///
+    /// # Panics
+    /// When the two are stored differently, or the rows here end within a tile.
+    pub fn append(&mut self, other: &Self) {
+        let kind = |rows: &Self| (rows.format, rows.role, rows.head_dim);
+        assert_eq!(kind(self), kind(other), "rows of one kind");
+        assert_eq!(
+            self.in_tiles(),
+            if self.tiled { self.len } else { 0 },
+            "whole tiles"
+        );
+        reserve(&mut self.payload, other.payload.len());
+        reserve(&mut self.scales, other.scales.len());
+        reserve(&mut self.zeros, other.zeros.len());
+        self.payload.extend_from_slice(&other.payload);
+        self.scales.extend_from_slice(&other.scales);
+        self.zeros.extend_from_slice(&other.zeros);
+        self.len += other.len;
+    }
+
     /// Counts rows that were appended to the tail, which becomes a tile when it is full.
     fn appended(&mut self, rows: usize) {
         let full = self.tiled && self.len % TILE_ROWS + rows == TILE_ROWS;

@@ -1,11 +1,13 @@
 //! The forward pass: tokens in, logits out, attention behind the hook.
 
+use crate::between::{Between, leave, norm};
 use crate::error::{Error, Result};
-use crate::layer::Layer;
+use crate::linear::Threads;
 use crate::logits::{Collector, Logits, LogitsFor};
 use crate::model::Model;
-use crate::ops::{add, rms_norm, silu_mul};
 use crate::ragged::Ragged;
+use crate::scratch::{Scratch, Stream, Temps, sized};
+use rayon::prelude::*;
 use smartkv_core::{AttnStep, KvHook};
 use std::ops::Range;
 
@@ -14,19 +16,6 @@ struct Placement {
     ragged: Ragged,
     /// Position of each row in its sequence.
     positions: Vec<usize>,
-}
-
-/// Buffers of one step, reused by every layer. Rows are the valid tokens of all sequences.
-struct Scratch {
-    /// The residual stream.
-    x: Vec<f32>,
-    normed: Vec<f32>,
-    q: Vec<f32>,
-    k: Vec<f32>,
-    v: Vec<f32>,
-    attended: Vec<f32>,
-    gate: Vec<f32>,
-    up: Vec<f32>,
 }
 
 impl Model {
@@ -135,7 +124,6 @@ impl Model {
         wanted: &[Range<usize>],
         more_prompt: bool,
     ) -> Result<Logits> {
-        let d = &self.description;
         let seen = tokens
             .iter()
             .enumerate()
@@ -145,102 +133,138 @@ impl Model {
             ragged: Ragged::new(tokens.iter().map(|tokens| tokens.len()).collect()),
         };
         let rows = place.ragged.rows();
-        let (q_width, kv_width) = (d.q_heads * d.head_dim, d.kv_heads * d.head_dim);
-        let mut s = Scratch {
-            x: vec![0.0; rows * d.hidden],
-            normed: vec![0.0; rows * d.hidden],
-            q: vec![0.0; rows * q_width],
-            k: vec![0.0; rows * kv_width],
-            v: vec![0.0; rows * kv_width],
-            attended: vec![0.0; rows * q_width],
-            gate: vec![0.0; rows * d.intermediate],
-            up: vec![0.0; rows * d.intermediate],
-        };
-        for (row, &id) in
-            s.x.chunks_exact_mut(d.hidden)
-                .zip(tokens.iter().copied().flatten())
-        {
-            self.embedding.row(id as usize, row)?;
-        }
-        for (index, layer) in self.layers.iter().enumerate() {
-            self.attention(index, layer, &mut s, &place, hook)?;
-            self.mlp(layer, &mut s)?;
-        }
-        let logits = self.logits(&s.x, &place.ragged, wanted)?;
-        hook.end_step(more_prompt)?;
-        Ok(logits)
+        let mut scratch = self.scratches.take(&self.description, rows);
+        // On a thread of the pool, so that its others need not be woken for every product.
+        let logits = rayon::scope(|_| {
+            self.embed(tokens, &mut scratch.stream.x)?;
+            self.layers(&mut scratch, &place, hook)?;
+            let logits = self.logits(&mut scratch, &place.ragged, wanted)?;
+            hook.end_step(more_prompt)?;
+            Ok(logits)
+        });
+        self.scratches.give_back(scratch, rows);
+        logits
     }
 
-    fn attention(
+    /// Looks up the embeddings of all tokens.
+    fn embed(&self, tokens: &[&[u32]], x: &mut [f32]) -> Result<()> {
+        let rows = x.chunks_exact_mut(self.description.hidden);
+        for (row, &id) in rows.zip(tokens.iter().copied().flatten()) {
+            self.embedding.row(id as usize, row)?;
+        }
+        Ok(())
+    }
+
+    /// Every layer up to the last attention.
+    fn layers(
         &self,
-        index: usize,
-        layer: &Layer,
-        s: &mut Scratch,
+        scratch: &mut Scratch,
         place: &Placement,
         hook: &mut dyn KvHook,
     ) -> Result<()> {
-        let d = &self.description;
         let Placement { ragged, positions } = place;
-        rms_norm(&s.x, &layer.attention_norm, d.rms_eps, &mut s.normed);
-        layer.q.forward(&s.normed, &mut s.q)?;
-        layer.k.forward(&s.normed, &mut s.k)?;
-        layer.v.forward(&s.normed, &mut s.v)?;
-        self.rope.rotate(&mut s.q, d.q_heads, positions);
-        self.rope.rotate(&mut s.k, d.kv_heads, positions);
-        let (q, k, v) = (ragged.pad(&s.q), ragged.pad(&s.k), ragged.pad(&s.v));
-        let step = AttnStep {
-            layer: index,
-            tokens: ragged.tokens(),
-            lens: ragged.lens(),
-            q: &q,
-            k: &k,
-            v: &v,
-        };
-        if ragged.is_dense() {
-            hook.attend(step, &mut s.attended)?;
-        } else {
-            let mut padded = vec![0.0; q.len()];
-            hook.attend(step, &mut padded)?;
-            ragged.unpad(&padded, &mut s.attended);
+        let angles = self
+            .rope
+            .angles(positions.iter().max().map_or(0, |last| last + 1));
+        let (stream, workers) = scratch.parts();
+        let mut from = None;
+        for (index, layer) in self.layers.iter().enumerate() {
+            let between = Between {
+                description: &self.description,
+                from,
+                to: Some(layer),
+                angles: &angles,
+                takes_blocks: self.takes_blocks,
+            };
+            between.run(stream, workers, positions)?;
+            attend(index, stream, ragged, hook)?;
+            from = Some(layer);
         }
-        layer.o.forward(&s.attended, &mut s.normed)?;
-        add(&mut s.x, &s.normed);
         Ok(())
     }
 
-    fn mlp(&self, layer: &Layer, s: &mut Scratch) -> Result<()> {
-        rms_norm(
-            &s.x,
-            &layer.mlp_norm,
-            self.description.rms_eps,
-            &mut s.normed,
-        );
-        layer.gate.forward(&s.normed, &mut s.gate)?;
-        layer.up.forward(&s.normed, &mut s.up)?;
-        silu_mul(&mut s.gate, &s.up);
-        layer.down.forward(&s.gate, &mut s.normed)?;
-        add(&mut s.x, &s.normed);
-        Ok(())
-    }
-
-    /// Norm and head for the wanted rows of each sequence.
-    fn logits(&self, x: &[f32], ragged: &Ragged, wanted: &[Range<usize>]) -> Result<Logits> {
-        let (hidden, vocab) = (self.description.hidden, self.description.vocab);
+    /// The rest of the last layer, norm and head, for the wanted rows of each sequence only.
+    fn logits(
+        &self,
+        scratch: &mut Scratch,
+        ragged: &Ragged,
+        wanted: &[Range<usize>],
+    ) -> Result<Logits> {
+        let d = &self.description;
+        let (hidden, width, vocab) = (d.hidden, d.q_heads * d.head_dim, d.vocab);
         let rows: Vec<usize> = wanted.iter().map(ExactSizeIterator::len).collect();
-        let mut chosen = Vec::with_capacity(rows.iter().sum::<usize>() * hidden);
+        let count = rows.iter().sum::<usize>();
+        let mut data = vec![0.0; count * vocab];
+        if count == 0 {
+            return Ok(Logits { data, rows, vocab });
+        }
+        let (stream, workers) = scratch.parts();
+        let mut x = Vec::with_capacity(count * hidden);
+        let mut attended = Vec::with_capacity(count * width);
         for (sequence, wanted) in wanted.iter().enumerate() {
             let first = ragged.first_row(sequence);
-            let range = (first + wanted.start) * hidden..(first + wanted.end) * hidden;
-            chosen.extend_from_slice(&x[range]);
+            let (start, end) = (first + wanted.start, first + wanted.end);
+            x.extend_from_slice(&stream.x[start * hidden..end * hidden]);
+            attended.extend_from_slice(&stream.attended[start * width..end * width]);
         }
-        let mut normed = vec![0.0; chosen.len()];
-        rms_norm(&chosen, &self.norm, self.description.rms_eps, &mut normed);
-        let mut data = vec![0.0; rows.iter().sum::<usize>() * vocab];
-        if !data.is_empty() {
-            self.head.forward(&normed, &mut data)?;
+        let finish = |x: &mut [f32], attended: &[f32], data: &mut [f32], threads| {
+            let temps = &mut workers.mine();
+            self.finish(x, attended, temps, data, threads)
+        };
+        if self.takes_blocks && self.head.takes_blocks() && count > HEAD_ROWS {
+            x.par_chunks_mut(HEAD_ROWS * hidden)
+                .zip(attended.par_chunks(HEAD_ROWS * width))
+                .zip(data.par_chunks_mut(HEAD_ROWS * vocab))
+                .try_for_each(|((x, attended), data)| finish(x, attended, data, Threads::Mine))?;
+        } else {
+            finish(&mut x, &attended, &mut data, Threads::All)?;
         }
         Ok(Logits { data, rows, vocab })
     }
+
+    /// From the last attention to logits.
+    fn finish(
+        &self,
+        x: &mut [f32],
+        attended: &[f32],
+        temps: &mut Temps,
+        data: &mut [f32],
+        threads: Threads,
+    ) -> Result<()> {
+        let d = &self.description;
+        if let Some(layer) = self.layers.last() {
+            leave(d, layer, x, attended, temps, threads)?;
+        }
+        let normed = sized(&mut temps.normed, x.len());
+        norm(x, &self.norm, d.rms_eps, normed, threads);
+        self.head.forward(normed, data, threads)
+    }
+}
+
+/// Rows that a thread takes from the last attention to logits.
+const HEAD_ROWS: usize = 16;
+
+/// Hands a layer's queries, keys and values to the hook.
+fn attend(layer: usize, stream: &mut Stream, ragged: &Ragged, hook: &mut dyn KvHook) -> Result<()> {
+    let Stream {
+        q, k, v, attended, ..
+    } = stream;
+    let (q, k, v) = (ragged.pad(q), ragged.pad(k), ragged.pad(v));
+    let step = AttnStep {
+        layer,
+        tokens: ragged.tokens(),
+        lens: ragged.lens(),
+        q: &q,
+        k: &k,
+        v: &v,
+    };
+    if ragged.is_dense() {
+        return Ok(hook.attend(step, attended)?);
+    }
+    let mut padded = vec![0.0; q.len()];
+    hook.attend(step, &mut padded)?;
+    ragged.unpad(&padded, attended);
+    Ok(())
 }
 
 /// The rows of a sequence of `length` tokens that get logits.

@@ -2,7 +2,7 @@
 
 use crate::description::Description;
 use crate::error::Result;
-use crate::linear::Linear;
+use crate::linear::{Linear, Source};
 use crate::weights::{RawTensor, WeightMode, Weights};
 
 /// Where each tensor of a layer is called what: `{}` is the layer's index.
@@ -104,11 +104,12 @@ impl<'a> Loader<'a> {
         } else {
             self.names.head
         };
-        Linear::new(
-            self.weights.require(name, &[vocab, hidden])?,
-            None,
-            self.mode,
-        )
+        let weight = self.weights.require(name, &[vocab, hidden])?;
+        self.build(&[Source { weight, bias: None }])
+    }
+
+    fn build(&self, sources: &[Source<'_>]) -> Result<Linear> {
+        Linear::new(sources, self.mode, smartkv_kernels::best())
     }
 
     /// The norm before the head: `[hidden]`.
@@ -125,21 +126,26 @@ impl<'a> Loader<'a> {
             .to_f32()
     }
 
+    /// Matrices of the same inputs, by name and outputs; their outputs follow each other.
     fn linear(
         &self,
         layer: usize,
-        part: &str,
-        [outputs, inputs]: [usize; 2],
+        parts: &[(&str, usize)],
+        inputs: usize,
         bias: bool,
     ) -> Result<Linear> {
-        let name = |kind: &str| format!("{}{layer}.{part}.{kind}", self.names.prefix);
-        let weight = self.weights.require(&name("weight"), &[outputs, inputs])?;
-        let bias = if bias {
-            Some(self.weights.require(&name("bias"), &[outputs])?)
-        } else {
-            None
+        let source = |&(part, outputs): &(&str, usize)| {
+            let name = |kind: &str| format!("{}{layer}.{part}.{kind}", self.names.prefix);
+            let weight = self.weights.require(&name("weight"), &[outputs, inputs])?;
+            let bias = if bias {
+                Some(self.weights.require(&name("bias"), &[outputs])?)
+            } else {
+                None
+            };
+            Ok(Source { weight, bias })
         };
-        Linear::new(weight, bias, self.mode)
+        let sources = parts.iter().map(source).collect::<Result<Vec<_>>>()?;
+        self.build(&sources)
     }
 }
 
@@ -147,13 +153,12 @@ impl<'a> Loader<'a> {
 #[derive(Debug)]
 pub(crate) struct Layer {
     pub(crate) attention_norm: Vec<f32>,
-    pub(crate) q: Linear,
-    pub(crate) k: Linear,
-    pub(crate) v: Linear,
+    /// Queries, keys and values, side by side.
+    pub(crate) qkv: Linear,
     pub(crate) o: Linear,
     pub(crate) mlp_norm: Vec<f32>,
-    pub(crate) gate: Linear,
-    pub(crate) up: Linear,
+    /// The gate and what it scales, side by side.
+    pub(crate) gate_up: Linear,
     pub(crate) down: Linear,
 }
 
@@ -162,28 +167,36 @@ impl Layer {
     pub(crate) fn load(loader: &Loader<'_>, index: usize) -> Result<Self> {
         let d = loader.description;
         let names = loader.names;
-        let (q_width, kv_width) = (d.q_heads * d.head_dim, d.kv_heads * d.head_dim);
-        let linear = |part, shape, bias| loader.linear(index, part, shape, bias);
+        let (q, kv) = (d.q_heads * d.head_dim, d.kv_heads * d.head_dim);
+        let linear = |parts: &[_], inputs, bias| loader.linear(index, parts, inputs, bias);
+        let qkv = [(names.q, q), (names.k, kv), (names.v, kv)];
+        let gate_up = [(names.gate, d.intermediate), (names.up, d.intermediate)];
         Ok(Self {
             attention_norm: loader.norm(index, names.attention_norm)?,
-            q: linear(names.q, [q_width, d.hidden], d.qkv_bias)?,
-            k: linear(names.k, [kv_width, d.hidden], d.qkv_bias)?,
-            v: linear(names.v, [kv_width, d.hidden], d.qkv_bias)?,
-            o: linear(names.o, [d.hidden, q_width], d.output_bias)?,
+            qkv: linear(&qkv, d.hidden, d.qkv_bias)?,
+            o: linear(&[(names.o, d.hidden)], q, d.output_bias)?,
             mlp_norm: loader.norm(index, names.mlp_norm)?,
-            gate: linear(names.gate, [d.intermediate, d.hidden], d.mlp_bias)?,
-            up: linear(names.up, [d.intermediate, d.hidden], d.mlp_bias)?,
-            down: linear(names.down, [d.hidden, d.intermediate], d.mlp_bias)?,
+            gate_up: linear(&gate_up, d.hidden, d.mlp_bias)?,
+            down: linear(&[(names.down, d.hidden)], d.intermediate, d.mlp_bias)?,
         })
+    }
+
+    fn matrices(&self) -> [&Linear; 4] {
+        [&self.qkv, &self.o, &self.gate_up, &self.down]
     }
 
     /// Bytes held for the layer's weights.
     pub(crate) fn bytes(&self) -> usize {
-        let matrices = [
-            &self.q, &self.k, &self.v, &self.o, &self.gate, &self.up, &self.down,
-        ];
-        matrices.into_iter().map(Linear::bytes).sum::<usize>()
+        self.matrices()
+            .into_iter()
+            .map(Linear::bytes)
+            .sum::<usize>()
             + size_of_val(self.attention_norm.as_slice())
             + size_of_val(self.mlp_norm.as_slice())
+    }
+
+    /// Whether many rows are best handled block by block, each by one thread.
+    pub(crate) fn takes_blocks(&self) -> bool {
+        self.matrices().into_iter().all(Linear::takes_blocks)
     }
 }

@@ -20,6 +20,7 @@
 // `forbid` is out of reach because mapping a file is `unsafe`; `weights/map.rs` holds the one use.
 #![deny(unsafe_code)]
 
+mod between;
 pub mod description;
 pub mod error;
 mod files;
@@ -28,11 +29,11 @@ mod layer;
 mod linear;
 mod logits;
 mod model;
-mod ops;
 mod plain;
 mod ragged;
 mod rope;
 pub mod sampling;
+mod scratch;
 pub mod template;
 pub mod tokenizer;
 pub mod weights;

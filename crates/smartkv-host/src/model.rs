@@ -6,6 +6,7 @@ use crate::files::{read_json, read_text};
 use crate::layer::{Layer, Loader};
 use crate::linear::Linear;
 use crate::rope::RopeTable;
+use crate::scratch::Scratches;
 use crate::template::ChatTemplate;
 use crate::tokenizer::{self, Tokenizer};
 use crate::weights::{RawTensor, WeightMode, gguf, open_safetensors};
@@ -33,6 +34,9 @@ pub struct Model {
     pub(crate) norm: Vec<f32>,
     pub(crate) head: Linear,
     pub(crate) rope: RopeTable,
+    /// Whether the layers take many rows block by block.
+    pub(crate) takes_blocks: bool,
+    pub(crate) scratches: Scratches,
     weight_bytes: usize,
 }
 
@@ -101,6 +105,8 @@ impl Model {
             + head.bytes();
         let rope = RopeTable::new(&description.rope, description.head_dim);
         Ok(Self {
+            takes_blocks: layers.iter().all(Layer::takes_blocks),
+            scratches: Scratches::default(),
             description,
             tokenizer,
             template,

@@ -1,6 +1,7 @@
 //! Rotary position embedding: tables of sines and cosines, and the rotation of rows.
 
 use crate::description::{Rope, RopeScaling};
+use smartkv_kernels::Elementwise;
 use std::f64::consts::TAU;
 use std::sync::{Arc, RwLock};
 
@@ -35,6 +36,15 @@ impl RopeTable {
             frequencies,
             interleaved: rope.interleaved,
             rows: RwLock::default(),
+        }
+    }
+
+    /// The angles of positions below `positions` at least.
+    pub(crate) fn angles(&self, positions: usize) -> Angles {
+        Angles {
+            rows: self.upto(positions),
+            pairs: self.frequencies.len(),
+            interleaved: self.interleaved,
         }
     }
 
@@ -83,25 +93,28 @@ impl RopeTable {
 
     /// Rotates `rows`, laid out `[positions.len(), heads, head_dim]`, each to its position.
     pub fn rotate(&self, rows: &mut [f32], heads: usize, positions: &[usize]) {
-        let pairs = self.frequencies.len();
-        let table = self.upto(positions.iter().max().map_or(0, |last| last + 1));
-        for (row, &position) in rows.chunks_exact_mut(heads * 2 * pairs).zip(positions) {
-            let (cos, sin) = table[position * 2 * pairs..][..2 * pairs].split_at(pairs);
-            for head in row.chunks_exact_mut(2 * pairs) {
-                if self.interleaved {
-                    for (pair, (cos, sin)) in head.chunks_exact_mut(2).zip(cos.iter().zip(sin)) {
-                        let (x, y) = (pair[0], pair[1]);
-                        pair[0] = x * cos - y * sin;
-                        pair[1] = x * sin + y * cos;
-                    }
-                } else {
-                    let (low, high) = head.split_at_mut(pairs);
-                    for ((x, y), (cos, sin)) in low.iter_mut().zip(high).zip(cos.iter().zip(sin)) {
-                        (*x, *y) = (*x * cos - *y * sin, *x * sin + *y * cos);
-                    }
-                }
-            }
+        let angles = self.angles(positions.iter().max().map_or(0, |last| last + 1));
+        let width = heads * 2 * angles.pairs;
+        for (row, &position) in rows.chunks_exact_mut(width).zip(positions) {
+            angles.rotate(&row.to_vec(), position, row);
         }
+    }
+}
+
+/// Sines and cosines of all positions that a step needs.
+#[derive(Debug)]
+pub(crate) struct Angles {
+    rows: Arc<Vec<f32>>,
+    pairs: usize,
+    interleaved: bool,
+}
+
+impl Angles {
+    /// Rotates all heads of a row to its position.
+    pub(crate) fn rotate(&self, row: &[f32], position: usize, out: &mut [f32]) {
+        let angles = &self.rows[position * 2 * self.pairs..][..2 * self.pairs];
+        let (cos, sin) = angles.split_at(self.pairs);
+        Elementwise::best().rotate(row, cos, sin, self.interleaved, out);
     }
 }
 

@@ -23,7 +23,7 @@ fn expected() -> &'static Value {
 
 fn model() -> &'static Model {
     static MODEL: OnceLock<Model> = OnceLock::new();
-    MODEL.get_or_init(|| load(&test_model_path(), WeightMode::Auto))
+    MODEL.get_or_init(|| load(&test_model_path(), WeightMode::F32))
 }
 
 fn run(model: &Model, chunk: usize) -> Logits {

@@ -36,11 +36,11 @@ fn expected_logits() -> Vec<f32> {
 }
 
 fn hf() -> Model {
-    load(&folder(), WeightMode::Auto)
+    load(&folder(), WeightMode::F32)
 }
 
 fn gguf() -> Model {
-    load(&folder().join("tiny-llama.gguf"), WeightMode::Auto)
+    load(&folder().join("tiny-llama.gguf"), WeightMode::F32)
 }
 
 fn cache(model: &Model, batch: usize) -> PlainCache {
@@ -195,14 +195,28 @@ fn weight_modes_trade_bytes_for_exactness() {
     assert!(f32_diff < F32);
     // The layers are f16 already, only the head is rounded: by 2^-12 of each weight.
     assert!(f16_diff > 0.0 && f16_diff < 1e-2, "{f16_diff:e}");
-    // The head multiplies activations of 8 bits.
-    assert!(
-        quantized_diff > f16_diff && quantized_diff < 0.2,
-        "{quantized_diff:e}"
-    );
+    // The head multiplies activations of 14 bits.
+    assert!(quantized_diff < 1e-2, "{quantized_diff:e}");
+    // The layers stay f16, as they are stored.
     let head = 288 * 64;
-    assert_eq!(f32_bytes - quantized_bytes, head * 4 - head / 32 * 34);
+    assert_eq!(f16_bytes - quantized_bytes, head * 2 - head / 32 * 34);
     assert!(f16_bytes < f32_bytes);
+    let (auto_diff, auto_bytes) = run(WeightMode::Auto);
+    assert_eq!((auto_diff, auto_bytes), (quantized_diff, quantized_bytes));
+    // 8 bits of each weight: 2^-9 of it.
+    let (bf16_diff, bf16_bytes) = run(WeightMode::Bf16);
+    assert_eq!(bf16_bytes, f16_bytes);
+    assert!(bf16_diff > f16_diff && bf16_diff < 0.2, "{bf16_diff:e}");
+}
+
+#[test]
+fn weights_as_stored_give_the_logits_of_transformers() {
+    let tokens = ids(&expected()["tokens"]);
+    for chunk in [1, 3, 64] {
+        let model = load(&folder(), WeightMode::Auto);
+        let diff = max_diff(&all(&model, &tokens, chunk).data, &expected_logits());
+        assert!(diff < F32, "chunks of {chunk}: {diff:e}");
+    }
 }
 
 #[test]

@@ -15,8 +15,10 @@
 pub mod conformance;
 #[cfg(target_arch = "x86_64")]
 mod cpu;
+pub mod elementwise;
 
 pub use conformance::conformance;
+pub use elementwise::Elementwise;
 use smartkv_core::{Kernels, Reference};
 
 /// The fastest kernels that this processor runs.

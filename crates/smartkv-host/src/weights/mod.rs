@@ -1,5 +1,6 @@
 //! Tensors by name, read from mapped files and decoded only when a layer is built.
 
+pub(crate) mod blocks;
 pub mod gguf;
 mod map;
 mod raw;
@@ -21,19 +22,24 @@ use std::str::FromStr;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WeightMode {
-    /// The fastest exact choice; today that is [`WeightMode::F32`].
-    ///
-    /// Quantised matrices would be smaller, but candle picks its SIMD kernels when it is
-    /// compiled: a portable build multiplies `Q4_1` with scalar code, about ten times slower in
-    /// prefill than dequantised f32, whose matmul detects the CPU at run time.
+    /// As the file stores them, which is fastest: quantised matrices stay integer codes
+    /// ([`WeightMode::Quantized`]), f16 and bf16 stay 16 bits wide, f32 stays f32. Quantised types
+    /// without kernels here (`Q2_K`, `Q3_K`, rows that do not fill tiles) become f32.
     #[default]
     Auto,
-    /// As stored in the file; candle multiplies them with activations quantised to 8 bits.
+    /// The same as [`WeightMode::Auto`], said explicitly: integer codes where the file has them.
+    ///
+    /// Products are computed with activations of 14 bits, so they are within `2^-14` of the
+    /// largest activation of a group of those with the exact weights. `Q4_K`, `Q5_K` and `Q6_K`
+    /// round each product of two scales to f16 besides.
     Quantized,
     /// Dequantised to f32: exactly the values the file encodes.
     F32,
     /// Dequantised to f16: half the memory, each weight rounded to 11 significant bits.
     F16,
+    /// Dequantised to bf16: half the memory, each weight rounded to 8 significant bits; exact for
+    /// files in bf16.
+    Bf16,
 }
 
 impl FromStr for WeightMode {
@@ -45,10 +51,11 @@ impl FromStr for WeightMode {
             "quantized" => Ok(Self::Quantized),
             "f32" => Ok(Self::F32),
             "f16" => Ok(Self::F16),
+            "bf16" => Ok(Self::Bf16),
             _ => Err(Error::Parameter {
                 name: "weights",
                 value: text.into(),
-                expected: "one of auto, quantized, f32, f16",
+                expected: "one of auto, quantized, f32, f16, bf16",
             }),
         }
     }
@@ -61,6 +68,7 @@ impl fmt::Display for WeightMode {
             Self::Quantized => "quantized",
             Self::F32 => "f32",
             Self::F16 => "f16",
+            Self::Bf16 => "bf16",
         })
     }
 }
@@ -131,13 +139,14 @@ mod tests {
             WeightMode::Quantized,
             WeightMode::F32,
             WeightMode::F16,
+            WeightMode::Bf16,
         ] {
             assert_eq!(mode.to_string().parse::<WeightMode>().unwrap(), mode);
         }
         let error = "int4".parse::<WeightMode>().unwrap_err().to_string();
         assert_eq!(
             error,
-            "weights = int4: expected one of auto, quantized, f32, f16"
+            "weights = int4: expected one of auto, quantized, f32, f16, bf16"
         );
     }
 }

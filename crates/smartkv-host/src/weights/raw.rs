@@ -93,10 +93,9 @@ impl RawTensor {
         self.range.len()
     }
 
-    /// Whether elements are stored in blocks of several, sharing a scale.
-    #[must_use]
-    pub fn is_quantized(&self) -> bool {
-        self.stored.block_size() > 1
+    /// How its elements are stored.
+    pub(crate) fn stored(&self) -> GgmlDType {
+        self.stored
     }
 
     /// Elements of one row: the innermost dimension.
@@ -105,13 +104,18 @@ impl RawTensor {
         self.shape.last().copied().unwrap_or(1)
     }
 
-    /// Decodes row `row` (counted over all outer dimensions) into `out`, `row_len` elements.
+    /// Number of rows, counted over all outer dimensions.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.shape.iter().product::<usize>() / self.row_len()
+    }
+
+    /// Decodes row `row` into `out`, `row_len` elements.
     ///
     /// # Errors
     /// A row beyond the tensor, or a block format that cannot be decoded.
     pub fn row(&self, row: usize, out: &mut [f32]) -> Result<()> {
-        let length = self.row_len();
-        let rows = self.shape.iter().product::<usize>() / length;
+        let (rows, length) = (self.rows(), self.row_len());
         if row >= rows || out.len() != length {
             return Err(Error::tensor(
                 self.path(),
@@ -122,9 +126,7 @@ impl RawTensor {
                 ),
             ));
         }
-        let bytes = length / self.stored.block_size() * self.stored.type_size();
-        let start = self.range.start + row * bytes;
-        self.decode(start..start + bytes, vec![1, length], out)
+        self.decode(row..row + 1, out)
     }
 
     /// Decodes the whole tensor to f32, row-major.
@@ -133,22 +135,38 @@ impl RawTensor {
     /// A block format that cannot be decoded, or a value that is not finite.
     pub fn to_f32(&self) -> Result<Vec<f32>> {
         let mut out = vec![0.0; self.shape.iter().product()];
-        self.decode(self.range.clone(), self.shape.clone(), &mut out)?;
+        self.decode_rows(0..self.rows(), &mut out)?;
+        Ok(out)
+    }
+
+    /// Decodes `rows` to f32, row-major.
+    ///
+    /// # Errors
+    /// A block format that cannot be decoded, or a value that is not finite.
+    pub(crate) fn decode_rows(&self, rows: Range<usize>, out: &mut [f32]) -> Result<()> {
+        let first = rows.start * self.row_len();
+        self.decode(rows, out)?;
         match out.iter().position(|value| !value.is_finite()) {
-            Some(index) => {
-                let reason = format!("element {index} is {}: the data is corrupt", out[index]);
-                Err(Error::tensor(self.path(), &self.name, reason))
-            }
-            None => Ok(out),
+            Some(index) => Err(self.corrupt(&format!("element {}", first + index), out[index])),
+            None => Ok(()),
         }
     }
 
-    /// The tensor in its stored blocks, for candle's quantised matmul.
-    ///
-    /// # Errors
-    /// A format candle has no matmul for.
-    pub fn to_quantized(&self) -> Result<QTensor> {
-        self.blocks(self.range.clone(), self.shape.clone())
+    /// The error for a number that is not finite.
+    pub(crate) fn corrupt(&self, what: &str, value: f32) -> Error {
+        let reason = format!("{what} is {value}: the data is corrupt");
+        Error::tensor(self.path(), &self.name, reason)
+    }
+
+    /// The bytes of row `row`.
+    pub(crate) fn row_bytes(&self, row: usize) -> &[u8] {
+        self.bytes(self.bytes_of(row..row + 1))
+    }
+
+    /// Where rows lie in the file.
+    fn bytes_of(&self, rows: Range<usize>) -> Range<usize> {
+        let bytes = self.row_len() / self.stored.block_size() * self.stored.type_size();
+        self.range.start + rows.start * bytes..self.range.start + rows.end * bytes
     }
 
     fn bytes(&self, range: Range<usize>) -> &[u8] {
@@ -160,7 +178,9 @@ impl RawTensor {
             .map_err(|error| Error::tensor(self.path(), &self.name, error))
     }
 
-    fn decode(&self, range: Range<usize>, shape: Vec<usize>, out: &mut [f32]) -> Result<()> {
+    fn decode(&self, rows: Range<usize>, out: &mut [f32]) -> Result<()> {
+        let shape = vec![rows.len(), self.row_len()];
+        let range = self.bytes_of(rows);
         let bytes = self.bytes(range.clone());
         // The plain formats are decoded here: safetensors promises no alignment, and candle's
         // conversion would hold a second copy of the tensor.
