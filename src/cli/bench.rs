@@ -3,6 +3,7 @@
 mod bandwidth;
 mod error;
 mod machine;
+mod others;
 mod record;
 mod resident;
 mod rounds;

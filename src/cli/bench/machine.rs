@@ -22,8 +22,6 @@ pub(super) struct Environment {
     pub(super) cpu: Option<String>,
     /// Bytes of the largest cache of the first processor.
     pub(super) last_level_cache_bytes: Option<u64>,
-    /// Load of the machine over the minute before the first round; above zero, others were at work.
-    pub(super) load_before: Option<f64>,
 }
 
 pub(super) fn environment(model: &Path) -> anyhow::Result<Environment> {
@@ -42,9 +40,6 @@ pub(super) fn environment(model: &Path) -> anyhow::Result<Environment> {
             .as_deref()
             .and_then(cpu),
         last_level_cache_bytes: last_level_cache(),
-        load_before: fs::read_to_string("/proc/loadavg")
-            .ok()
-            .and_then(|text| text.split_whitespace().next()?.parse().ok()),
     })
 }
 

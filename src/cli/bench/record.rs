@@ -29,6 +29,8 @@ pub(super) struct BenchRecord {
     pub(super) memory_bandwidth: BandwidthRecord,
     /// Most bytes resident in the process, where rows cannot have marks of their own.
     pub(super) process_peak_rss_bytes: Option<u64>,
+    /// Processors busy with other work during turns; above zero, speeds are too low.
+    pub(super) others_processors: Option<Spread>,
     /// How the numbers were made.
     pub(super) protocol: ProtocolRecord,
     /// What they were made with.
@@ -179,6 +181,8 @@ pub(super) struct TurnRecord {
     pub(super) round: usize,
     pub(super) weights: String,
     pub(super) entry: usize,
+    /// Processors busy with other work meanwhile.
+    pub(super) others_processors: Option<f64>,
     /// Reading rate of a buffer far above the last-level cache.
     pub(super) memory_gb_per_s: f64,
     /// Reading rate of a buffer of the bytes a token reads, for each stop.

@@ -2,7 +2,7 @@
 
 use super::settings::{Entry, Settings, UNTIMED_TOKENS};
 use super::turn::{self, Stage, Stop};
-use super::{BenchError, bandwidth, machine, resident, weights};
+use super::{BenchError, bandwidth, machine, others, resident, weights};
 use crate::assets::Text;
 use crate::progress::spinner;
 use smartkv_eval::Progress;
@@ -30,6 +30,8 @@ pub(super) struct Turn {
     /// Index of the strategy.
     pub(super) entry: usize,
     pub(super) stops: Vec<Stop>,
+    /// Processors busy with other work meanwhile, where the system tells.
+    pub(super) others: Option<f64>,
     /// Reading rates right after the turn, one size for each stop.
     pub(super) rates: bandwidth::Rates,
 }
@@ -171,7 +173,9 @@ pub(super) fn measure(subject: &Subject<'_>, progress: &dyn Progress) -> anyhow:
                     // Allocators keep much of the weights that were loaded before these.
                     own_mark: subject.modes.len() == 1,
                 };
+                let clock = others::Clock::now();
                 let stops = turn::run(&stage, strategy, progress)?;
+                let others = others::since(clock);
                 let read = loaded.weights.read_a_token;
                 let sizes: Vec<u64> = stops.iter().map(|stop| read + stop.live_bytes()).collect();
                 measured.turns.push(Turn {
@@ -179,6 +183,7 @@ pub(super) fn measure(subject: &Subject<'_>, progress: &dyn Progress) -> anyhow:
                     mode,
                     entry,
                     stops,
+                    others,
                     rates: bandwidth::measure(far, &sizes),
                 });
             }

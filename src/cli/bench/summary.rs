@@ -171,6 +171,7 @@ pub(super) fn record(
         slopes,
         memory_bandwidth: memory_bandwidth(&measured),
         process_peak_rss_bytes: measured.peak_rss_bytes,
+        others_processors: others_processors(&measured),
         protocol: protocol(subject, measured.text_tokens),
         environment,
         samples: samples(subject, measured.turns),
@@ -193,6 +194,11 @@ fn memory_bandwidth(measured: &Measured) -> BandwidthRecord {
         buffer_bytes: measured.far_bytes as u64,
         gb_per_s: Spread::of(&rates).unwrap_or(nothing),
     }
+}
+
+fn others_processors(measured: &Measured) -> Option<Spread> {
+    let others = measured.turns.iter().filter_map(|turn| turn.others);
+    Spread::of(&others.collect::<Vec<f64>>())
 }
 
 fn protocol(subject: &Subject<'_>, text_tokens: usize) -> ProtocolRecord {
@@ -218,6 +224,7 @@ fn samples(subject: &Subject<'_>, turns: Vec<Turn>) -> Vec<TurnRecord> {
         round: turn.round,
         weights: subject.modes[turn.mode].to_string(),
         entry: turn.entry,
+        others_processors: turn.others,
         memory_gb_per_s: turn.rates.memory,
         same_size_gb_per_s: turn.rates.sizes,
         stops: turn.stops,

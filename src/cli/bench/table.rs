@@ -1,5 +1,6 @@
 //! The record as a person reads it: speed, bytes, what a longer context costs.
 
+use super::others::IDLE_PROCESSORS;
 use super::record::{BenchRecord, Row};
 use super::spread::Spread;
 use crate::cli::output;
@@ -149,10 +150,12 @@ fn notes(record: &BenchRecord) -> String {
     if environment.build == "debug" {
         text += "This is a debug build: its speeds mean nothing.\n";
     }
-    if let Some(load) = environment.load_before.filter(|load| *load > 0.5) {
+    let others = record.others_processors;
+    if let Some(others) = others.filter(|others| others.max > IDLE_PROCESSORS) {
         let _ = writeln!(
             text,
-            "The machine was busy (load {load}) before the first round: trust ratios, not speeds."
+            "Other work kept {} processors busy meanwhile: trust ratios, not speeds.",
+            spread(&others, 2)
         );
     }
     text
