@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
+#[path = "cli/bench.rs"]
+mod bench;
 #[path = "cli/budgets.rs"]
 mod budgets;
 #[path = "cli/configs.rs"]

@@ -2,21 +2,17 @@
 
 mod table;
 
+use super::bar::Bar;
+use super::out_file;
 use super::output;
 use super::session::{DEFAULT_MODEL, Loaded, ModelArgs, StrategyArgs};
 use crate::assets::{self, Policy, resolve_text, sha256_file};
 use crate::config::{StrategySpec, read_yaml};
-use crate::experiment::{
-    CacheRecord, Environment, EvalFile, EvalRecord, EvalSettings, Evaluation, evaluate,
-};
-use crate::progress;
+use crate::experiment::{CacheRecord, Environment, EvalFile, EvalSettings, Evaluation, evaluate};
 use anyhow::Context as _;
-use indicatif::ProgressBar;
 use serde_json::Value;
 use smartkv_core::{Memory, Prefill};
-use smartkv_eval::{NeedleOptions, Progress, Protocol, Windows};
-use std::cell::RefCell;
-use std::io::Write as _;
+use smartkv_eval::{NeedleOptions, Protocol, Windows};
 use std::path::PathBuf;
 
 /// Measure one strategy against the f16 cache, on the same model, text and tokens.
@@ -108,7 +104,7 @@ pub(super) fn run(args: EvalArgs, policy: &Policy, as_json: bool) -> anyhow::Res
     };
     let settings = settings(&args, &file)?;
     if let Some(path) = &args.out {
-        check_target(path)?;
+        out_file::check(path)?;
     }
     let pick = |flag: Option<String>, file: &Option<String>, default: &str| {
         flag.or_else(|| file.clone())
@@ -143,7 +139,7 @@ pub(super) fn run(args: EvalArgs, policy: &Policy, as_json: bool) -> anyhow::Res
     let record = evaluate(run, &bar)?;
     bar.finish();
     if let Some(path) = &args.out {
-        write_whole(path, &record)?;
+        out_file::write(path, &record)?;
     }
     if as_json {
         output::json(&record)
@@ -214,88 +210,4 @@ fn settings(args: &EvalArgs, file: &EvalFile) -> anyhow::Result<EvalSettings> {
 /// What a cache holds, as in every record.
 pub(super) fn cache_json(memory: &Memory) -> Value {
     serde_json::to_value(CacheRecord::new(memory, None)).unwrap_or_default()
-}
-
-/// Refuses a file that could not be written, before minutes are spent on its contents.
-fn check_target(path: &std::path::Path) -> anyhow::Result<()> {
-    let folder = folder(path);
-    anyhow::ensure!(
-        folder.is_dir(),
-        "--out {}: the folder {} does not exist",
-        path.display(),
-        folder.display()
-    );
-    anyhow::ensure!(
-        !path.is_dir(),
-        "--out {}: a folder, expected the name of a file",
-        path.display()
-    );
-    Ok(())
-}
-
-fn folder(path: &std::path::Path) -> PathBuf {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
-        _ => PathBuf::from("."),
-    }
-}
-
-/// Writes beside the final name, syncs and renames: a reader never sees half a record. Devices
-/// and pipes are written to as they are: a rename would put a file in their place.
-fn write_whole(path: &std::path::Path, record: &EvalRecord) -> anyhow::Result<()> {
-    let context = || format!("cannot write the record to {}", path.display());
-    let mut text = serde_json::to_string_pretty(record).with_context(context)?;
-    text.push('\n');
-    if path.exists() && !path.is_file() {
-        return std::fs::OpenOptions::new()
-            .write(true)
-            .open(path)
-            .and_then(|mut device| device.write_all(text.as_bytes()))
-            .with_context(context);
-    }
-    // What a link points to is replaced, not the link.
-    let target = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-    #[cfg_attr(not(unix), expect(unused_mut, reason = "only Unix has modes"))]
-    let mut builder = tempfile::Builder::new();
-    // As any other new file: temporary ones are private unless told.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder(&target)).with_context(context)?;
-    file.write_all(text.as_bytes()).with_context(context)?;
-    file.as_file().sync_all().with_context(context)?;
-    file.persist(&target)
-        .map_err(|e| e.error)
-        .with_context(context)?;
-    Ok(())
-}
-
-/// Shows the progress of a measurement.
-#[derive(Default)]
-struct Bar(RefCell<Option<ProgressBar>>);
-
-impl Bar {
-    fn finish(&self) {
-        if let Some(bar) = self.0.take() {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-impl Progress for Bar {
-    fn begin(&self, total: usize) {
-        self.finish();
-        self.0.replace(Some(progress::bar(total as u64, "")));
-    }
-
-    fn advance(&self, tokens: usize) {
-        if let Some(bar) = self.0.borrow().as_ref() {
-            bar.inc(tokens as u64);
-        }
-    }
-
-    fn message(&self, text: &str) {
-        if let Some(bar) = self.0.borrow().as_ref() {
-            bar.set_message(text.to_string());
-        }
-    }
 }

@@ -1,5 +1,6 @@
 //! Errors for people: one message, its causes, and what to do.
 
+use super::bench::BenchError;
 use crate::assets::AssetError;
 use crate::config::ConfigError;
 use std::io::Write as _;
@@ -42,6 +43,8 @@ fn hints(error: &anyhow::Error) -> Vec<String> {
         } else if let Some(e) = cause.downcast_ref::<AssetError>() {
             e.hints()
         } else if let Some(e) = cause.downcast_ref::<smartkv_eval::EvalError>() {
+            e.hints()
+        } else if let Some(e) = cause.downcast_ref::<BenchError>() {
             e.hints()
         } else {
             Vec::new()

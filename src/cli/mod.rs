@@ -1,11 +1,14 @@
 //! The command line: one thin file a command.
 
+mod bar;
+mod bench;
 mod completions;
 mod doctor;
 mod eval;
 mod failure;
 mod generate;
 mod models;
+mod out_file;
 mod output;
 mod session;
 mod strategies;
@@ -41,6 +44,7 @@ struct Global {
 const EXAMPLES: &str = "Examples:
   smartkv eval --strategy smartkv --budget 0.5      measure a strategy on the default model
   smartkv eval --strategy uniform-4 --quick --json  a quick look, for a script
+  smartkv bench --quick                             a first look at speed and memory
   smartkv generate 'Why is the sky blue?' --strategy smartkv --budget 0.25
   smartkv strategies smartkv                        what it does and its parameters
   smartkv completions bash > ~/.local/share/bash-completion/completions/smartkv";
@@ -49,6 +53,8 @@ const EXAMPLES: &str = "Examples:
 enum Command {
     /// Measure a strategy: bytes, perplexity, divergence from f16, needle retrieval, speed.
     Eval(Box<eval::EvalArgs>),
+    /// Measure speed and memory of strategies side by side: prefill, decode by context, bandwidth.
+    Bench(Box<bench::BenchArgs>),
     /// Stream text through a strategy and show the bytes of its cache.
     Generate(generate::GenerateArgs),
     /// List the strategies, or explain one.
@@ -89,6 +95,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     let policy = crate::assets::Policy::from_env().offline_if(global.offline);
     match command {
         Command::Eval(args) => eval::run(*args, &policy, global.json),
+        Command::Bench(args) => bench::run(&args, &policy, global.json),
         Command::Generate(args) => generate::run(&args, &policy, global.json),
         Command::Strategies(args) => strategies::run(&args, global.json),
         Command::Models(args) => models::run(args, &policy, global.json),

@@ -17,7 +17,7 @@ fn alone_and_with_help_the_program_teaches() {
             assert!(text.contains(part), "no `{part}` in {text}");
         }
     }
-    for command in ["eval", "generate", "strategies", "completions"] {
+    for command in ["eval", "bench", "generate", "strategies", "completions"] {
         let help = run(&[command, "--help"]);
         assert_eq!(help.code, 0);
         let example = format!("Examples:\n  smartkv {command}");

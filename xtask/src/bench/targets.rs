@@ -1,0 +1,294 @@
+//! What was aimed for, and the ratios that say whether it was reached.
+
+use super::BenchArgs;
+use super::memory::Peak;
+use super::rounds::{EIGHT, FOUR, FULL, MIXED, PAIRS, Pair, Rounds};
+use super::run::Run;
+use super::spread::Spread;
+use serde_json::{Value, json};
+
+const RATIO: &str = "×";
+
+/// The side of a number that is good.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Goal {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+/// One line of the table.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) what: String,
+    pub(super) goal: Goal,
+    /// Unit of goal and values; `×` for ratios.
+    pub(super) unit: &'static str,
+    /// `None` where it was not measured.
+    pub(super) reached: Option<Spread>,
+}
+
+impl Target {
+    pub(super) fn goal(&self) -> String {
+        match self.goal {
+            Goal::AtLeast(least) => format!("≥ {least} {}", self.unit),
+            Goal::AtMost(most) => format!("≤ {most} {}", self.unit),
+        }
+    }
+
+    /// By the median, and whether every round agrees with it.
+    pub(super) fn verdict(&self) -> &'static str {
+        let Some(spread) = &self.reached else {
+            return "not measured";
+        };
+        if self.unit == RATIO && spread.values().iter().any(|ratio| *ratio <= 0.0) {
+            // A difference of two times came out below nothing.
+            return "lost in noise";
+        }
+        let met = |value: f64| match self.goal {
+            Goal::AtLeast(least) => value >= least,
+            Goal::AtMost(most) => value <= most,
+        };
+        let agree = spread
+            .values()
+            .iter()
+            .all(|value| met(*value) == met(spread.median()));
+        match (met(spread.median()), agree) {
+            (true, true) => "met",
+            (true, false) => "met by the median",
+            (false, true) => "missed",
+            (false, false) => "missed by the median",
+        }
+    }
+
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "what": self.what,
+            "target": self.goal(),
+            "reached": self.reached.as_ref().map(Spread::json),
+            "verdict": self.verdict(),
+        })
+    }
+}
+
+/// A number of one turn.
+pub(super) type Pick<'a> = &'a dyn Fn(&Run) -> Option<f64>;
+
+impl Rounds {
+    /// Processors busy with other work, pair by pair.
+    pub(super) fn others(&self) -> Option<Spread> {
+        Spread::of(self.pairs.iter().filter_map(|pair| pair.others).collect())
+    }
+
+    /// Ours divided by the rival's, in every round of the pair whose rival cache is `cache`.
+    pub(super) fn ratio(&self, part: &str, cache: &str, pick: Pick<'_>) -> Option<Spread> {
+        // The 4-bit strategy may meet another cache: rounds are the same, pairs are not.
+        let rivals = self.of(cache).map(|pair| (pair.round, pair.rival.as_ref()));
+        let ratio = |(round, rival): (usize, Option<&Run>)| {
+            let ours = self.ours(part).find(|(of, _)| *of == round)?.1;
+            Some(pick(ours)? / pick(rival?)?)
+        };
+        Spread::of(rivals.filter_map(ratio).collect())
+    }
+
+    /// The rival's numbers with one format of cache.
+    pub(super) fn rival(&self, cache: &str, pick: Pick<'_>) -> Option<Spread> {
+        Spread::of(
+            self.of(cache)
+                .filter_map(|pair| pick(pair.rival.as_ref()?))
+                .collect(),
+        )
+    }
+
+    /// The numbers of the strategy that plays a part.
+    pub(super) fn own(&self, part: &str, pick: Pick<'_>) -> Option<Spread> {
+        Spread::of(self.ours(part).filter_map(|(_, run)| pick(run)).collect())
+    }
+
+    fn of<'a>(&'a self, cache: &'a str) -> impl Iterator<Item = &'a Pair> {
+        let pairs = self.pairs.iter();
+        pairs.filter(move |pair| PAIRS[pair.index].0 == cache)
+    }
+
+    fn ours<'a>(&'a self, part: &'a str) -> impl Iterator<Item = (usize, &'a Run)> {
+        let runs = |pair: &'a Pair| {
+            pair.ours
+                .iter()
+                .map(move |(name, run)| (pair.round, *name, run))
+        };
+        let all = self.pairs.iter().flat_map(runs);
+        all.filter(move |(_, name, _)| *name == part)
+            .map(|(round, _, run)| (round, run))
+    }
+
+    /// The rival's 4-bit cache, or its 8-bit one where that did not finish every round.
+    fn four_bit_rival(&self) -> &'static str {
+        let finished = self.of("q4_0").all(|pair| pair.rival.is_some());
+        if finished { "q4_0" } else { "q8_0" }
+    }
+
+    /// Time of a mixed token divided by a 4-bit one of the same round.
+    fn mixed(&self, context: usize) -> Option<Spread> {
+        let ratio = |(round, mixed): (usize, &Run)| {
+            let uniform = self.ours(FOUR).find(|(of, _)| *of == round)?.1;
+            Some(mixed.token_ms(context)? / uniform.token_ms(context)?)
+        };
+        Spread::of(self.ours(MIXED).filter_map(ratio).collect())
+    }
+}
+
+/// The targets, with what was reached.
+pub(super) fn targets(args: &BenchArgs, rounds: &Rounds, memory: Option<&Peak>) -> Vec<Target> {
+    let first = args.contexts.first().copied().unwrap_or(0);
+    let (prompt, deepest, four) = (args.prefill_tokens, args.deepest(), rounds.four_bit_rival());
+    let target = |what: String, goal: Goal, reached: Option<Spread>| Target {
+        what,
+        goal,
+        unit: RATIO,
+        reached,
+    };
+    let attention = |part: &str, most: f64| {
+        target(
+            format!(
+                "attention that {} adds from {first} to {deepest} tokens, against reading its bytes",
+                rounds.strategy(part)
+            ),
+            Goal::AtMost(most),
+            rounds.own(part, &|run| run.times_of_reading(first, deepest)),
+        )
+    };
+    let mut all = vec![
+        target(
+            format!("prefill of {prompt} tokens, f16 cache"),
+            Goal::AtLeast(1.4),
+            rounds.ratio(FULL, "f16", &|run| run.prefill(prompt)),
+        ),
+        target(
+            format!("decode at {first}, f16 cache"),
+            Goal::AtLeast(1.1),
+            rounds.ratio(FULL, "f16", &|run| run.decode(first)),
+        ),
+        target(
+            format!("decode at {deepest}, {} to q8_0", rounds.strategy(EIGHT)),
+            Goal::AtLeast(3.5),
+            rounds.ratio(EIGHT, "q8_0", &|run| run.decode(deepest)),
+        ),
+        target(
+            format!("decode at {deepest}, {} to {four}", rounds.strategy(FOUR)),
+            Goal::AtLeast(4.0),
+            rounds.ratio(FOUR, four, &|run| run.decode(deepest)),
+        ),
+        target(
+            format!(
+                "cost of 1k tokens of context more, {} to {four}",
+                rounds.strategy(FOUR)
+            ),
+            Goal::AtMost(0.15),
+            rounds.ratio(FOUR, four, &|run| run.ms_a_1k_tokens(first, deepest)),
+        ),
+        attention(EIGHT, 1.5),
+        attention(FOUR, 2.0),
+        target(
+            format!(
+                "time of a token at {deepest}, {} to {}",
+                rounds.strategy(MIXED),
+                rounds.strategy(FOUR)
+            ),
+            Goal::AtMost(1.1),
+            rounds.mixed(deepest),
+        ),
+    ];
+    if let Some(peak) = memory {
+        all.push(Target {
+            what: format!(
+                "peak memory at {} tokens, {}, beyond weights and live cache",
+                peak.context, peak.strategy
+            ),
+            goal: Goal::AtMost(200.0),
+            unit: "MB",
+            reached: Spread::of(peak.beyond_mb.into_iter().collect()),
+        });
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(token_s: f64) -> Run {
+        let stop = json!({ "context": 8, "prefill_s": 1.0, "decode_s": [token_s] });
+        Run::parse(json!({ "stops": [stop] })).unwrap()
+    }
+
+    fn rounds(q4_0: Option<f64>) -> Rounds {
+        let pair = |round, index, rival: Option<f64>, ours: &[(&'static str, f64)]| Pair {
+            round,
+            index,
+            others: None,
+            rival: rival.map(run),
+            ours: ours
+                .iter()
+                .map(|(part, time)| (*part, run(*time)))
+                .collect(),
+        };
+        Rounds {
+            pairs: vec![
+                pair(0, 1, Some(0.4), &[(EIGHT, 0.2)]),
+                pair(0, 2, Some(0.3), &[(FOUR, 0.1), (MIXED, 0.11)]),
+                pair(1, 2, q4_0, &[(FOUR, 0.2), (MIXED, 0.3)]),
+                pair(1, 1, Some(0.8), &[(EIGHT, 0.2)]),
+            ],
+            strategies: Vec::new(),
+            environment: Value::Null,
+        }
+    }
+
+    #[test]
+    fn ratios_stay_within_their_round() {
+        let rounds = rounds(Some(0.6));
+        let decode: Pick<'_> = &|run| run.decode(8);
+        let text = |spread: Option<Spread>| format!("{:.2}", spread.unwrap());
+        assert_eq!(
+            text(rounds.ratio(EIGHT, "q8_0", decode)),
+            "3.00 [2.00, 4.00]"
+        );
+        assert_eq!(
+            text(rounds.ratio(FOUR, "q4_0", decode)),
+            "3.00 [3.00, 3.00]"
+        );
+        assert_eq!(text(rounds.mixed(8)), "1.30 [1.10, 1.50]");
+        assert_eq!(rounds.four_bit_rival(), "q4_0");
+    }
+
+    #[test]
+    fn a_rival_that_did_not_finish_is_replaced() {
+        let rounds = rounds(None);
+        assert_eq!(rounds.four_bit_rival(), "q8_0");
+        let spread = rounds.ratio(FOUR, "q8_0", &|run| run.decode(8)).unwrap();
+        assert_eq!(format!("{spread:.0}"), "4 [4, 4]");
+    }
+
+    #[test]
+    fn the_median_decides() {
+        let target = |goal, values: Vec<f64>| Target {
+            what: String::new(),
+            goal,
+            unit: RATIO,
+            reached: Spread::of(values),
+        };
+        assert_eq!(
+            target(Goal::AtLeast(2.0), vec![1.0, 2.0, 3.0]).verdict(),
+            "met by the median"
+        );
+        assert_eq!(target(Goal::AtLeast(2.0), vec![2.0, 3.0]).verdict(), "met");
+        assert_eq!(
+            target(Goal::AtMost(2.0), vec![-1.0, 1.0]).verdict(),
+            "lost in noise"
+        );
+        assert_eq!(
+            target(Goal::AtMost(1.9), vec![1.0, 2.0, 3.0]).verdict(),
+            "missed by the median"
+        );
+        assert_eq!(target(Goal::AtMost(1.0), vec![]).verdict(), "not measured");
+    }
+}
