@@ -117,7 +117,7 @@ impl Packed {
         stride: usize,
     ) {
         self.rows
-            .scores(self.kernels, outputs, x, digits, out, stride);
+            .scores(self.kernels, outputs, digits.all(x), out, stride);
     }
 
     /// All outputs on this thread, few at a time for all rows.
