@@ -224,6 +224,16 @@ fn ahead(bytes: usize, left: usize) -> usize {
     if left >= bytes + AHEAD { AHEAD } else { 0 }
 }
 
+/// Asks for scales or zero points some tiles after `at`.
+#[inline(always)]
+fn ask_scales<S: Integers>(simd: S, all: &[f16], at: usize) {
+    let at = (at + SCALES_AHEAD).min(all.len());
+    simd.prefetch(all.as_ptr().wrapping_add(at).cast());
+}
+
+/// As [`AHEAD`], in scales.
+const SCALES_AHEAD: usize = 512;
+
 /// Vectors of a line.
 const fn parts<S: Integers>() -> usize {
     LINE / (4 * S::LANES)
