@@ -173,6 +173,13 @@ impl<S: Simd, I: Integers> Kernels for Cpu<S, I> {
         }
         int::scores(self.1, keys, q, out, stride);
     }
+
+    fn mix_tiles(&self, values: Tiles<'_>, p: &[f32], stride: usize, acc: &mut [f32]) {
+        if !int::takes(values.format, values.head_dim, Role::Values) {
+            return Reference.mix_tiles(values, p, stride, acc);
+        }
+        int::mix(self.1, values, p, stride, acc);
+    }
 }
 
 /// Number of rows of a `[n, head_dim]` slice.

@@ -145,19 +145,21 @@ fn dot(a: &[f32], b: &[f32]) -> f64 {
 }
 
 const HEAD_DIMS: [usize; 7] = [32, 64, 80, 96, 128, 256, 576];
+/// Numbers of tiles, and of queries with them.
+const CASES: [(usize, &[usize]); 4] = [(1, &[1, 2, 3, 4, 5]), (2, &[3]), (3, &[1, 9]), (6, &[48])];
 
 #[test]
 fn scores_are_those_of_the_values() {
     for head_dim in HEAD_DIMS {
         for format in formats(head_dim) {
             let block = format.block_rows().div_ceil(TILE_ROWS);
-            for (tiles, queries) in [(1, 1..=5), (2, 3..=3), (3, 2..=9), (6, 47..=48)] {
+            for (tiles, queries) in CASES {
                 if head_dim > 128 && tiles % 3 != 0 {
                     continue;
                 }
                 let tiles = tiles.next_multiple_of(block);
                 let rows = stored(format, Role::Keys, head_dim, tiles, tiles as u64);
-                for n in queries.step_by(if tiles == 3 { 7 } else { 1 }) {
+                for &n in queries {
                     let q = noise(n * head_dim, n as u64 + 99);
                     for kernels in variants() {
                         check_scores(kernels, &rows, &q, 5 * (n % 2));
@@ -193,6 +195,105 @@ fn scores_do_not_depend_on_their_company() {
                     }
                 }
             }
+        }
+    }
+}
+
+/// What weights lose when they are rounded, and sums in f32.
+fn check_mix(kernels: &dyn Kernels, rows: &PackedRows, n: usize, padding: usize, sign: f32) {
+    let (format, head_dim, len) = (rows.format(), rows.head_dim(), rows.len());
+    let stride = len + padding;
+    let p: Vec<f32> = noise((n - 1) * stride + len, n as u64 + 7)
+        .iter()
+        .map(|v| v.abs().powi(3) * sign)
+        .collect();
+    let end = n * head_dim;
+    let mut acc = vec![GUARD; end + 16];
+    acc[..end].fill(0.25);
+    let tiles = rows.tiles_at(0..rows.whole_tiles());
+    kernels.mix_tiles(tiles, &p, stride, &mut acc[..end]);
+    assert!(acc[end..].iter().all(|&v| v == GUARD), "written beyond");
+    let values = values(rows);
+    let width = match (format.codebook, format.symmetric) {
+        (Some(_), _) => 128.0,
+        (None, true) => f64::from(format.bits.max_code().div_ceil(2)),
+        (None, false) => f64::from(format.bits.max_code()),
+    };
+    let (group, groups) = (format.group(head_dim), format.scales(head_dim));
+    for i in 0..n {
+        for channel in 0..head_dim {
+            let (mut exact, mut size, mut most) = (0.25, 0.25, 0.0f64);
+            for t in 0..len {
+                let p = f64::from(p[i * stride + t]);
+                let scale = match format.axis {
+                    Axis::Channels => {
+                        (t / TILE_ROWS * groups + channel / group) * TILE_ROWS + t % TILE_ROWS
+                    }
+                    Axis::Tokens => t / group * head_dim + channel,
+                };
+                let scale = tiles.scales[scale].to_f64();
+                exact += p * f64::from(values[t * head_dim + channel]);
+                size += p.abs() * scale * width * 2.0;
+                most = most.max(p.abs() * scale);
+            }
+            let off = 0.51 * most / 8192.0 * width * len as f64 + 2e-7 * size;
+            let got = f64::from(acc[i * head_dim + channel]);
+            assert!(
+                (got - exact).abs() <= off,
+                "{kernels:?}, {format}, head_dim {head_dim}, {len} rows, {n} queries: query {i}, \
+                 channel {channel}: {got} is not {exact} within {off}"
+            );
+        }
+    }
+}
+
+#[test]
+fn mixes_are_those_of_the_values() {
+    for head_dim in HEAD_DIMS {
+        for format in formats(head_dim) {
+            let block = format.block_rows().div_ceil(TILE_ROWS);
+            for (tiles, queries) in CASES {
+                if head_dim > 128 && tiles % 3 != 0 {
+                    continue;
+                }
+                let tiles = tiles.next_multiple_of(block);
+                let rows = stored(format, Role::Values, head_dim, tiles, tiles as u64);
+                for &n in queries {
+                    for kernels in variants() {
+                        let sign = if n == 3 { -1.0 } else { 1.0 };
+                        check_mix(kernels, &rows, n, 5 * (n % 2), sign);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Weights that are not numbers must not be lost among the digits.
+#[test]
+fn weights_that_are_not_finite_show() {
+    let head_dim = 64;
+    for format in formats(head_dim) {
+        let tiles = 8;
+        let rows = stored(format, Role::Values, head_dim, tiles, 1);
+        let len = rows.len();
+        for bad in [f32::NAN, f32::INFINITY] {
+            for (n, at) in [(1, 0), (3, 77), (7, 127)] {
+                let mut p = vec![0.01; n * len];
+                p[(n - 1) * len + at] = bad;
+                for kernels in variants() {
+                    let mut acc = vec![0.0; n * head_dim];
+                    kernels.mix_tiles(rows.tiles_at(0..tiles), &p, len, &mut acc);
+                    let (fine, hit) = acc.split_at((n - 1) * head_dim);
+                    assert!(fine.iter().all(|v| v.is_finite()), "{kernels:?}, {format}");
+                    assert!(!hit.iter().any(|v| v.is_finite()), "{kernels:?}, {format}");
+                }
+            }
+        }
+        for kernels in variants() {
+            let mut acc = vec![1.5; head_dim];
+            kernels.mix_tiles(rows.tiles_at(0..tiles), &vec![0.0; len], 0, &mut acc);
+            assert_eq!(acc, vec![1.5; head_dim], "{kernels:?}, {format}");
         }
     }
 }

@@ -3,17 +3,21 @@
 //! Written once over [`Integers`]. A *line* of a tile is [`LINE`] bytes, 16 lanes of 4 codes; a
 //! set with narrower vectors takes it in *parts*, which never mix.
 
+mod blend;
 mod block;
 mod digits;
 mod dots;
+mod mix;
 mod product;
 mod queries;
 mod scores;
 mod scratch;
 mod unpack;
+mod weights;
 mod x86;
 
 pub(super) use digits::digits;
+pub(super) use mix::mix;
 pub(super) use scores::scores;
 pub(super) use x86::{Ymm, Zmm};
 
@@ -122,6 +126,11 @@ pub(super) trait Integers: Copy + Debug + Send + Sync + 'static {
     fn max_abs(self, a: Self::Reals, most: Self::Reals) -> Self::Reals;
     /// The largest lane; none may be NaN.
     fn largest(self, a: Self::Reals) -> f32;
+    /// The larger of the bits of `|a|` and `most`, as unsigned integers: those of infinities and
+    /// NaN are larger than of anything else.
+    fn max_bits(self, a: Self::Reals, most: Self::Sums) -> Self::Sums;
+    /// The largest lane as an unsigned integer.
+    fn largest_bits(self, a: Self::Sums) -> u32;
     /// Sum of the lanes.
     fn total(self, a: Self::Reals) -> f32;
 }

@@ -88,22 +88,41 @@ pub(super) unsafe fn split<S: Integers>(
             most = simd.max_abs(simd.load(from.add(at)), most);
         }
         let (scale, inverse) = grid(simd.largest(most));
-        let inverse = simd.splat(inverse);
-        let mut sum = simd.splat_int(0);
-        for at in (0..len).step_by(S::LANES) {
+        (scale, write(simd, from, len, inverse, high, low))
+    }
+}
+
+/// Writes the digits of values times `inverse`, integers of 14 bits and a sign; gives their sum.
+///
+/// # Safety
+/// As of [`split`].
+#[inline(always)]
+pub(super) unsafe fn write<S: Integers>(
+    simd: S,
+    from: *const f32,
+    len: usize,
+    inverse: f32,
+    high: *mut i8,
+    low: *mut i8,
+) -> i32 {
+    let inverse = simd.splat(inverse);
+    let mut sum = simd.splat_int(0);
+    for at in (0..len).step_by(S::LANES) {
+        // SAFETY: promised by the caller.
+        unsafe {
             let n = simd.nearest(simd.mul(simd.load(from.add(at)), inverse));
             let (a, b) = simd.split(n);
             sum = simd.add_int(sum, n);
             simd.store_digits(high.add(at), a);
             simd.store_digits(low.add(at), b);
         }
-        (scale, simd.total_int(sum))
     }
+    simd.total_int(sum)
 }
 
 /// The scale of a group with this largest magnitude, and its reciprocal.
 #[inline(always)]
-fn grid(largest: f32) -> (f32, f32) {
+pub(super) fn grid(largest: f32) -> (f32, f32) {
     let scale = largest / LARGEST;
     // A reciprocal that overflows would make a NaN of zero.
     let inverse = if scale >= f32::MIN_POSITIVE {

@@ -102,6 +102,38 @@ pub(super) fn third<S: Integers>(simd: S, bytes: S::Codes, line: usize) -> S::Co
     simd.and(bytes, simd.splat_code(4))
 }
 
+/// The codes of line `quad`, below 4, of the `block`-th four lines of a tile.
+///
+/// # Safety
+/// The tile, from the same part of a line on, must have these lines; `plane` is where its high
+/// bits start.
+#[inline(always)]
+pub(super) unsafe fn line<S: Integers, const BITS: usize, const BOOK: bool>(
+    simd: S,
+    table: S::Codes,
+    tile: *const u8,
+    plane: usize,
+    (block, quad): (usize, usize),
+) -> S::Codes {
+    // SAFETY: promised by the caller.
+    unsafe {
+        let line = 4 * block + quad;
+        let shared = if BITS == 3 { 4 } else { lines(BITS) };
+        let bytes = simd.load_codes(tile.add(line / shared * LINE));
+        let mut high = bytes;
+        if BITS == 3 {
+            // Eight lines share the bytes of high bits: two blocks.
+            let both = simd.load_codes(tile.add(plane + block / 2 * LINE));
+            high = simd.right(both, block % 2 * 4);
+        }
+        let raw = Raw::<S, BITS, BOOK> {
+            bytes: [bytes; 2],
+            high,
+        };
+        raw.line(simd, table, quad % shared)
+    }
+}
+
 /// Unpacks a tile: its lines one after another, one code a byte.
 pub(super) struct Unpack<'a, const BITS: usize, const BOOK: bool> {
     /// Bytes of a codebook.

@@ -134,6 +134,10 @@ impl<const VNNI: bool> Integers for Zmm<VNNI> {
             _mm512_maskz_cvtps_epi32(_mm512_cmp_ps_mask::<_CMP_ORD_Q>(a, a), a)
         }
         fn max_abs(a: __m512, most: __m512) -> __m512 { _mm512_max_ps(_mm512_abs_ps(a), most) }
+        fn max_bits(a: __m512, most: __m512i) -> __m512i {
+            _mm512_max_epu32(_mm512_castps_si512(_mm512_abs_ps(a)), most)
+        }
+        fn largest_bits(a: __m512i) -> u32 { _mm512_reduce_max_epu32(a) }
         fn largest(a: __m512) -> f32 { _mm512_reduce_max_ps(a) }
         fn total(a: __m512) -> f32 { _mm512_reduce_add_ps(a) }
     }
@@ -228,6 +232,14 @@ impl<const VNNI: bool> Integers for Ymm<VNNI> {
         fn max_abs(a: __m256, most: __m256) -> __m256 {
             _mm256_max_ps(_mm256_andnot_ps(_mm256_set1_ps(-0.0), a), most)
         }
+        fn max_bits(a: __m256, most: __m256i) -> __m256i {
+            _mm256_max_epu32(_mm256_castps_si256(_mm256_andnot_ps(_mm256_set1_ps(-0.0), a)), most)
+        }
+        fn largest_bits(a: __m256i) -> u32 {{
+            let a = _mm_max_epu32(_mm256_castsi256_si128(a), _mm256_extracti128_si256::<1>(a));
+            let a = _mm_max_epu32(a, _mm_shuffle_epi32::<0b01_00_11_10>(a));
+            _mm_cvtsi128_si32(_mm_max_epu32(a, _mm_shuffle_epi32::<0b10_11_00_01>(a))) as u32
+        }}
         fn largest(a: __m256) -> f32 {{
             let a = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));
             let a = _mm_max_ps(a, _mm_movehl_ps(a, a));
