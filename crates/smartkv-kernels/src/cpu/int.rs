@@ -50,6 +50,8 @@ pub(super) trait Integers: Copy + Debug + Send + Sync + 'static {
     /// # Safety
     /// `at` must be valid for reading `4 * LANES` bytes.
     unsafe fn load_codes(self, at: *const u8) -> Self::Codes;
+    /// Asks for the memory at `at` ahead of its use; any address will do.
+    fn prefetch(self, at: *const u8);
     /// Stores codes.
     ///
     /// # Safety
@@ -211,6 +213,15 @@ impl Meaning {
         }
         Self { levels, origin }
     }
+}
+
+/// How far ahead of its use memory is asked for: what arrives while a request is answered.
+const AHEAD: usize = 4096;
+
+/// [`AHEAD`] for bytes of which `left` follow, these included; nothing beyond the last is asked
+/// for.
+fn ahead(bytes: usize, left: usize) -> usize {
+    if left >= bytes + AHEAD { AHEAD } else { 0 }
 }
 
 /// Vectors of a line.

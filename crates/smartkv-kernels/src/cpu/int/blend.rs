@@ -8,9 +8,7 @@ use super::dots::Sums;
 use super::mix::Call;
 use super::unpack::{line, plane};
 use super::weights::{At, CHUNK, Digits, Grids, Weighed, weigh};
-use super::{Integers, Kernel};
-use half::f16;
-use smartkv_core::packed::LINE;
+use super::{Integers, Kernel, ahead, parts};
 use smartkv_core::{Axis, TILE_ROWS};
 
 /// Mixes the tiles `first .. first + tiles` of the call, whose codes are `codes`, for `NQ` queries
@@ -29,6 +27,8 @@ struct Chunk {
     tile: usize,
     tiles: usize,
     codes: *const u8,
+    /// How far ahead to ask for codes.
+    ahead: usize,
 }
 
 impl<const BITS: usize, const BOOK: bool, const NQ: usize> Kernel
@@ -53,8 +53,14 @@ impl<const BITS: usize, const BOOK: bool, const NQ: usize> Kernel
             // SAFETY: the tiles exist, by the lengths just checked and those of scales and zero
             // points, which were checked before.
             unsafe {
-                let codes = self.codes.as_ptr().add((tile - start) * bytes);
-                self.chunk(simd, Chunk { tile, tiles, codes }, acc);
+                let at = (tile - start) * bytes;
+                let chunk = Chunk {
+                    tile,
+                    tiles,
+                    codes: self.codes.as_ptr().add(at),
+                    ahead: ahead(tiles * bytes, self.codes.len() - at),
+                };
+                self.chunk(simd, chunk, acc);
             }
             tile += tiles;
         }
@@ -162,56 +168,80 @@ impl<const BITS: usize, const BOOK: bool, const NQ: usize> Blend<'_, '_, BITS, B
         let values = &call.values;
         let head_dim = values.head_dim;
         let bytes = TILE_ROWS * head_dim * BITS / 8;
-        let parts = LINE / (4 * S::LANES);
         let table = simd.table(&call.meaning.levels);
         let mut sums = Sums::<S, NQ, T>::new(simd);
         // SAFETY: promised by the caller.
         unsafe {
             for k in 0..chunk.tiles {
                 for quad in 0..4 {
-                    let line = |t: usize| {
-                        let (block, part) = ((unit + t) / parts, (unit + t) % parts);
-                        let tile = chunk.codes.add(k * bytes + part * 4 * S::LANES);
-                        let plane = plane(BITS, head_dim);
-                        line::<S, BITS, BOOK>(simd, table, tile, plane, (block, quad))
-                    };
-                    let mut lines = [line(0); T];
+                    let tile = chunk.codes.add(k * bytes);
+                    let mut lines = [self.line(simd, table, tile, unit, quad, chunk.ahead); T];
                     for t in 1..T {
-                        lines[t] = line(t);
+                        lines[t] = self.line(simd, table, tile, unit + t, quad, chunk.ahead);
                     }
                     sums.add(simd, lines, digits, 4 * k + quad);
                 }
             }
-            let origin = call.meaning.origin;
+            let sums = sums.whole(simd);
             let acc = acc.add(self.query * head_dim + unit * S::LANES);
-            let mut channels = None;
-            if values.format.axis == Axis::Tokens {
-                let block = chunk.tile * TILE_ROWS / values.format.block_rows();
-                channels = Some(block * head_dim + unit * S::LANES);
-            }
-            for i in 0..NQ {
-                let less = origin.map_or(0, |by| weighed[i].sum << by);
-                let less = simd.splat_int(less);
-                let scale = simd.splat(weighed[i].scale);
-                let zero = simd.splat(weighed[i].zero);
-                for t in 0..T {
-                    let at = acc.add(i * head_dim + t * S::LANES);
-                    let whole = simd.sub_int(sums.whole(simd, i, t), less);
-                    let mut product = simd.mul(simd.real(whole), scale);
-                    let mut sum = simd.load(at);
-                    if let Some(channel) = channels {
-                        let of =
-                            |all: &[f16]| simd.load_half(all.as_ptr().add(channel + t * S::LANES));
-                        product = simd.mul(product, of(values.scales));
-                        if !values.format.symmetric {
-                            sum = simd.fma(zero, of(values.zeros), sum);
-                        }
-                    } else {
-                        sum = simd.add(sum, zero);
+            if values.format.axis == Axis::Channels {
+                for i in 0..NQ {
+                    let zero = simd.splat(weighed[i].zero);
+                    for t in 0..T {
+                        let at = acc.add(i * head_dim + t * S::LANES);
+                        let product = self.product(simd, sums[i][t], weighed[i]);
+                        simd.store(at, simd.add(simd.add(simd.load(at), zero), product));
                     }
-                    simd.store(at, simd.add(sum, product));
+                }
+                return;
+            }
+            let block = chunk.tile * TILE_ROWS / values.format.block_rows();
+            let channel = block * head_dim + unit * S::LANES;
+            for t in 0..T {
+                let channel = channel + t * S::LANES;
+                let scale = simd.load_half(values.scales.as_ptr().add(channel));
+                let mut zero = simd.splat(0.0);
+                if !values.format.symmetric {
+                    zero = simd.load_half(values.zeros.as_ptr().add(channel));
+                }
+                for i in 0..NQ {
+                    let at = acc.add(i * head_dim + t * S::LANES);
+                    let product = self.product(simd, sums[i][t], weighed[i]);
+                    let sum = simd.fma(simd.splat(weighed[i].zero), zero, simd.load(at));
+                    simd.store(at, simd.fma(product, scale, sum));
                 }
             }
         }
+    }
+
+    /// The codes of a vector of channels and four rows.
+    ///
+    /// # Safety
+    /// The tile must have them.
+    #[inline(always)]
+    unsafe fn line<S: Integers>(
+        &self,
+        simd: S,
+        table: S::Codes,
+        tile: *const u8,
+        unit: usize,
+        quad: usize,
+        ahead: usize,
+    ) -> S::Codes {
+        let (block, part) = (unit / parts::<S>(), unit % parts::<S>());
+        let plane = plane(BITS, self.call.values.head_dim);
+        // SAFETY: promised by the caller.
+        unsafe {
+            let tile = tile.add(part * 4 * S::LANES);
+            line::<S, BITS, BOOK>(simd, table, tile, plane, (block, quad), ahead)
+        }
+    }
+
+    /// What a sum of digits times codes stands for, but for scales of channels.
+    #[inline(always)]
+    fn product<S: Integers>(&self, simd: S, sum: S::Sums, weighed: Weighed) -> S::Reals {
+        let less = self.call.meaning.origin.map_or(0, |by| weighed.sum << by);
+        let sum = simd.sub_int(sum, simd.splat_int(less));
+        simd.mul(simd.real(sum), simd.splat(weighed.scale))
     }
 }

@@ -8,7 +8,7 @@ use super::dots::Sums;
 use super::product::{Call, Rows};
 use super::queries::Constants;
 use super::unpack::{Raw, lines, plane, step};
-use super::{Integers, Kernel, parts};
+use super::{Integers, Kernel, ahead, parts};
 use smartkv_core::TILE_ROWS;
 use smartkv_core::packed::LINE;
 
@@ -80,18 +80,18 @@ impl<Q: Constants, const BITS: usize, const BOOK: bool, const NQ: usize>
             // SAFETY: promised by the caller; steps are counted through all groups.
             unsafe {
                 let codes = self.codes.as_ptr().add(tile * bytes + part * 4 * S::LANES);
-                let raw = |t: usize, at: usize| {
-                    let tile = codes.add(t * bytes);
-                    let high = at * if BITS == 3 { LINE } else { 0 };
-                    let high = tile.add(plane(BITS, head_dim) + high);
-                    Raw::<S, BITS, BOOK>::load(simd, tile.add(at * step(BITS)), high)
+                let left = self.codes.len() - tile * bytes;
+                let ahead = if Q::STREAMS {
+                    ahead(T * bytes, left)
+                } else {
+                    0
                 };
                 for g in 0..head_dim / group {
                     let mut sums = Sums::<S, NQ, T>::new(simd);
                     for at in g * steps..(g + 1) * steps {
-                        let mut raws = [raw(0, at); T];
+                        let mut raws = [self.raw(simd, codes, at, ahead); T];
                         for t in 1..T {
-                            raws[t] = raw(t, at);
+                            raws[t] = self.raw(simd, codes.add(t * bytes), at, ahead);
                         }
                         for line in 0..lines(BITS) {
                             let mut codes = [raws[0].line(simd, table, line); T];
@@ -101,7 +101,7 @@ impl<Q: Constants, const BITS: usize, const BOOK: bool, const NQ: usize>
                             sums.add(simd, codes, source, at * lines(BITS) + line);
                         }
                     }
-                    self.add(simd, &mut scores, &sums, g, row);
+                    self.add(simd, &mut scores, &sums.whole(simd), g, row);
                 }
                 for (i, scores) in scores.iter().enumerate() {
                     let out = out.add((self.query + i) * call.stride + row);
@@ -113,6 +113,23 @@ impl<Q: Constants, const BITS: usize, const BOOK: bool, const NQ: usize>
         }
     }
 
+    /// The `at`-th bytes of lines that are unpacked together.
+    ///
+    /// # Safety
+    /// They must exist in this tile.
+    #[inline(always)]
+    unsafe fn raw<S: Integers>(
+        &self,
+        simd: S,
+        tile: *const u8,
+        at: usize,
+        ahead: usize,
+    ) -> Raw<S, BITS, BOOK> {
+        let high = plane(BITS, self.call.head_dim) + if BITS == 3 { at * LINE } else { 0 };
+        // SAFETY: promised by the caller.
+        unsafe { Raw::load(simd, tile.add(at * step(BITS)), tile.add(high), ahead) }
+    }
+
     /// Adds the products of a group to the scores of `T` times the rows from `row` on.
     ///
     /// # Safety
@@ -122,14 +139,15 @@ impl<Q: Constants, const BITS: usize, const BOOK: bool, const NQ: usize>
         &self,
         simd: S,
         scores: &mut [[S::Reals; T]; NQ],
-        sums: &Sums<S, NQ, T>,
+        sums: &[[S::Sums; T]; NQ],
         g: usize,
         row: usize,
     ) {
         let call = &*self.call;
         let groups = call.head_dim / call.group;
         let (tile, in_tile) = (row / TILE_ROWS, row % TILE_ROWS);
-        let at = |t: usize| ((tile + t) * groups + g) * TILE_ROWS + in_tile;
+        let first = (tile * groups + g) * TILE_ROWS + in_tile;
+        let step = groups * TILE_ROWS;
         let mut scale = [simd.splat(1.0); T];
         let mut zero = [simd.splat(0.0); T];
         // SAFETY: promised by the caller. The branches are outside of the loops, so that these
@@ -138,11 +156,11 @@ impl<Q: Constants, const BITS: usize, const BOOK: bool, const NQ: usize>
             match call.rows {
                 Rows::Scaled { scales, zeros } => {
                     for t in 0..T {
-                        scale[t] = simd.load_half(scales.as_ptr().add(at(t)));
+                        scale[t] = simd.load_half(scales.as_ptr().add(first + t * step));
                     }
                     if let Some(zeros) = zeros {
                         for t in 0..T {
-                            zero[t] = simd.load_half(zeros.as_ptr().add(at(t)));
+                            zero[t] = simd.load_half(zeros.as_ptr().add(first + t * step));
                         }
                         if call.meaning.origin.is_some() {
                             self.scaled::<S, T, true, true>(simd, scores, sums, g, scale, zero);
@@ -179,7 +197,7 @@ impl<Q: Constants, const BITS: usize, const BOOK: bool, const NQ: usize>
         &self,
         simd: S,
         scores: &mut [[S::Reals; T]; NQ],
-        sums: &Sums<S, NQ, T>,
+        sums: &[[S::Sums; T]; NQ],
         g: usize,
         scale: [S::Reals; T],
         zero: [S::Reals; T],
@@ -193,7 +211,7 @@ impl<Q: Constants, const BITS: usize, const BOOK: bool, const NQ: usize>
                 let query = simd.splat(source.scale(i, g));
                 let weighted = simd.splat(source.weighted(i, g));
                 for t in 0..T {
-                    let mut sum = sums.whole(simd, i, t);
+                    let mut sum = sums[i][t];
                     if ORIGIN {
                         sum = simd.sub_int(sum, less);
                     }

@@ -57,9 +57,16 @@ impl<S: Integers, const NQ: usize, const T: usize> Sums<S, NQ, T> {
         }
     }
 
-    /// The exact sums of one query with one row of lanes.
+    /// The exact sums. By value: the compiler keeps what it was made from in registers, even if
+    /// the loop that takes the sums apart is not unrolled.
     #[inline(always)]
-    pub(super) fn whole(&self, simd: S, query: usize, row: usize) -> S::Sums {
-        simd.whole(self.high[query][row], self.low[query][row])
+    pub(super) fn whole(self, simd: S) -> [[S::Sums; T]; NQ] {
+        let mut whole = self.low;
+        for i in 0..NQ {
+            for t in 0..T {
+                whole[i][t] = simd.whole(self.high[i][t], self.low[i][t]);
+            }
+        }
+        whole
     }
 }

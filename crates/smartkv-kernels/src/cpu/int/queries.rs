@@ -40,6 +40,8 @@ fn weighted(scale: f32, sum: i32) -> f32 {
 
 /// Where digits lie, with the constants of groups.
 pub(super) trait Constants: Source {
+    /// Whether these queries take codes straight from memory.
+    const STREAMS: bool;
     /// Scale of a group.
     ///
     /// # Safety
@@ -78,6 +80,8 @@ impl Source for Natural {
 }
 
 impl Constants for Natural {
+    const STREAMS: bool = true;
+
     #[inline(always)]
     unsafe fn scale(self, query: usize, group: usize) -> f32 {
         // SAFETY: promised by the caller.
@@ -128,6 +132,8 @@ impl<const NQ: usize> Source for Panel<NQ> {
 }
 
 impl<const NQ: usize> Constants for Panel<NQ> {
+    const STREAMS: bool = false;
+
     #[inline(always)]
     unsafe fn scale(self, query: usize, group: usize) -> f32 {
         // SAFETY: promised by the caller.

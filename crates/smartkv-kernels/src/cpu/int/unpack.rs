@@ -36,15 +36,17 @@ pub(super) struct Raw<S: Integers, const BITS: usize, const BOOK: bool> {
 }
 
 impl<S: Integers, const BITS: usize, const BOOK: bool> Raw<S, BITS, BOOK> {
-    /// Loads the bytes at `at` and, of 3-bit codes, the high bits at `high`.
+    /// Loads the bytes at `at` and, of 3-bit codes, the high bits at `high`; asks for those that lie
+    /// `ahead`.
     ///
     /// # Safety
     /// Both must lie within a tile, at the same part of a line: `at` before the bytes of
     /// [`lines`] lines, `high` before the high bits of as many.
     #[inline(always)]
-    pub(super) unsafe fn load(simd: S, at: *const u8, high: *const u8) -> Self {
+    pub(super) unsafe fn load(simd: S, at: *const u8, high: *const u8, ahead: usize) -> Self {
         // SAFETY: promised by the caller.
         unsafe {
+            simd.prefetch(at.wrapping_add(ahead));
             let bytes = simd.load_codes(at);
             if BITS != 3 {
                 return Self {
@@ -52,6 +54,8 @@ impl<S: Integers, const BITS: usize, const BOOK: bool> Raw<S, BITS, BOOK> {
                     high: bytes,
                 };
             }
+            simd.prefetch(at.wrapping_add(LINE + ahead));
+            simd.prefetch(high.wrapping_add(ahead));
             Self {
                 bytes: [bytes, simd.load_codes(at.add(LINE))],
                 high: simd.load_codes(high),
@@ -102,7 +106,8 @@ pub(super) fn third<S: Integers>(simd: S, bytes: S::Codes, line: usize) -> S::Co
     simd.and(bytes, simd.splat_code(4))
 }
 
-/// The codes of line `quad`, below 4, of the `block`-th four lines of a tile.
+/// The codes of line `quad`, below 4, of the `block`-th four lines of a tile; asks for the bytes
+/// that lie `ahead`.
 ///
 /// # Safety
 /// The tile, from the same part of a line on, must have these lines; `plane` is where its high
@@ -114,14 +119,22 @@ pub(super) unsafe fn line<S: Integers, const BITS: usize, const BOOK: bool>(
     tile: *const u8,
     plane: usize,
     (block, quad): (usize, usize),
+    ahead: usize,
 ) -> S::Codes {
     // SAFETY: promised by the caller.
     unsafe {
         let line = 4 * block + quad;
         let shared = if BITS == 3 { 4 } else { lines(BITS) };
-        let bytes = simd.load_codes(tile.add(line / shared * LINE));
+        let at = tile.add(line / shared * LINE);
+        let bytes = simd.load_codes(at);
+        if quad % shared == 0 {
+            simd.prefetch(at.wrapping_add(ahead));
+        }
         let mut high = bytes;
         if BITS == 3 {
+            if quad == 0 {
+                simd.prefetch(tile.wrapping_add(plane + block / 2 * LINE + ahead));
+            }
             // Eight lines share the bytes of high bits: two blocks.
             let both = simd.load_codes(tile.add(plane + block / 2 * LINE));
             high = simd.right(both, block % 2 * 4);
@@ -170,7 +183,7 @@ impl<const BITS: usize, const BOOK: bool> Kernel for Unpack<'_, BITS, BOOK> {
                     } else {
                         0
                     });
-                    let raw = Raw::<S, BITS, BOOK>::load(simd, bytes, high);
+                    let raw = Raw::<S, BITS, BOOK>::load(simd, bytes, high, 0);
                     for line in 0..lines(BITS) {
                         let to = codes
                             .as_mut_ptr()

@@ -93,6 +93,7 @@ impl<const VNNI: bool> Integers for Zmm<VNNI> {
     }
 
     instructions! {
+        fn prefetch(at: *const u8) -> () { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
         fn splat_code(code: u8) -> __m512i { _mm512_set1_epi8(code.cast_signed()) }
         fn and(a: __m512i, b: __m512i) -> __m512i { _mm512_and_si512(a, b) }
         fn or(a: __m512i, b: __m512i) -> __m512i { _mm512_or_si512(a, b) }
@@ -184,6 +185,7 @@ impl<const VNNI: bool> Integers for Ymm<VNNI> {
     }
 
     instructions! {
+        fn prefetch(at: *const u8) -> () { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
         fn splat_code(code: u8) -> __m256i { _mm256_set1_epi8(code.cast_signed()) }
         fn and(a: __m256i, b: __m256i) -> __m256i { _mm256_and_si256(a, b) }
         fn or(a: __m256i, b: __m256i) -> __m256i { _mm256_or_si256(a, b) }
