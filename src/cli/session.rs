@@ -18,7 +18,8 @@ pub(super) struct ModelArgs {
     /// the Hugging Face hub [default: smollm2-135m-instruct].
     #[arg(long, value_name = "MODEL", env = "SMARTKV_MODEL")]
     pub(super) model: Option<String>,
-    /// How weights are held: auto, quantized, f32 or f16 [default: auto].
+    /// How weights are held: auto (as stored, which is fastest), quantized (the same), f32 (exact),
+    /// f16 or bf16 [default: auto].
     #[arg(long, value_name = "MODE", env = "SMARTKV_WEIGHTS")]
     pub(super) weights: Option<String>,
 }

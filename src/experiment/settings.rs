@@ -12,7 +12,7 @@ use smartkv_eval::{NeedleOptions, Protocol, Windows};
 pub struct EvalFile {
     /// Model name, path or hub repository.
     pub model: Option<String>,
-    /// How weights are held: auto, quantized, f32 or f16.
+    /// How weights are held: auto, quantized, f32, f16 or bf16.
     pub weights: Option<String>,
     /// Strategy name, path, or a whole configuration with its name under `type`.
     pub strategy: Option<Value>,

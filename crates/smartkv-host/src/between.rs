@@ -14,11 +14,12 @@ use smartkv_kernels::Elementwise;
 /// Rows from which a step is cut into blocks.
 const MANY_ROWS: usize = 32;
 /// Blocks that a step is cut into, unless they got too small or too large.
-const BLOCKS: usize = 16;
-/// Fewer rows than these do not pay for streaming the weights through a thread's cache.
-const SMALLEST: usize = 8;
-/// More rows than these leave that cache.
-const LARGEST: usize = 64;
+const BLOCKS: usize = 8;
+/// Blocks are whole multiples of this many rows. Kernels unpack weights once for all rows of a
+/// block, so few rows do not pay for it.
+const SMALLEST: usize = 12;
+/// More rows than these leave a thread's cache.
+const LARGEST: usize = 72;
 
 /// Elements below which sharing the work costs more than it saves.
 const PARALLEL: usize = 1 << 15;
@@ -62,7 +63,10 @@ impl Between<'_> {
             });
         }
         // Cut by the number of rows only, so that no result depends on the number of threads.
-        let size = (rows.div_ceil(BLOCKS).next_multiple_of(SMALLEST)).clamp(SMALLEST, LARGEST);
+        let size = rows
+            .div_ceil(BLOCKS)
+            .next_multiple_of(SMALLEST)
+            .min(LARGEST);
         let blocks: Vec<Block<'_>> = self.cut(stream, positions, size).collect();
         blocks
             .into_par_iter()

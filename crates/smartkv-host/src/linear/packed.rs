@@ -17,9 +17,6 @@ use std::ops::Range;
 const TASK_BYTES: usize = 96 << 10;
 /// Tasks a thread gets at most, to even out threads that are disturbed.
 const TASKS_A_THREAD: usize = 4;
-/// Bytes of weights that a block of rows is multiplied with before the next: they stay in the
-/// first-level cache while the rows pass.
-const SLAB_BYTES: usize = 24 << 10;
 /// Rows from which decoding the weights for candle's gemm pays, where that is preferred.
 const GEMM_ROWS: usize = 16;
 /// Rows that one task loads.
@@ -120,17 +117,9 @@ impl Packed {
             .scores(self.kernels, outputs, digits.all(x), out, stride);
     }
 
-    /// All outputs on this thread, few at a time for all rows.
+    /// All outputs on this thread.
     fn block(&self, x: &[f32], digits: &Digits, out: &mut [f32], stride: usize) {
-        let slab = (SLAB_BYTES / self.row_bytes()).next_multiple_of(TILE_ROWS);
-        for first in (0..self.rows.len()).step_by(slab) {
-            let outputs = first..(first + slab).min(self.rows.len());
-            self.scores(outputs, x, digits, &mut out[first..], stride);
-        }
-    }
-
-    fn row_bytes(&self) -> usize {
-        self.format().row_bytes(self.inputs())
+        self.scores(0..self.rows.len(), x, digits, out, stride);
     }
 
     /// Outputs of one task when all threads work on the same rows.
