@@ -131,13 +131,6 @@ impl<S: Simd> Kernels for Cpu<S> {
         encode::rows(self.0, format, head_dim, x, out);
     }
 
-    fn decode(&self, rows: Rows<'_>, out: &mut [f32]) {
-        if !packed::takes(rows.format, rows.head_dim) {
-            return Reference.decode(rows, out);
-        }
-        dispatch!(self.0, rows.format, rows.head_dim, decode(rows, out));
-    }
-
     fn encode_tiles(
         &self,
         format: Format,
@@ -157,6 +150,13 @@ impl<S: Simd> Kernels for Cpu<S> {
             return Reference.decode_tiles(tiles, out);
         }
         untile::decode(self.0, tiles, out);
+    }
+
+    fn decode(&self, rows: Rows<'_>, out: &mut [f32]) {
+        if !packed::takes(rows.format, rows.head_dim) {
+            return Reference.decode(rows, out);
+        }
+        dispatch!(self.0, rows.format, rows.head_dim, decode(rows, out));
     }
 }
 
