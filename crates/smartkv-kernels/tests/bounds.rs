@@ -1,8 +1,9 @@
 //! Kernels touch nothing outside their slices, and refuse slices that are too short.
 
 use half::f16;
-use smartkv_core::{Bits, Format, Kernels, Rows, RowsMut};
-use smartkv_kernels::conformance::formats;
+use smartkv_core::packed::tile_bytes;
+use smartkv_core::{Axis, Digits, Format, Kernels, Role, Rows, RowsMut, TILE_ROWS, Tiles};
+use smartkv_kernels::conformance::{formats, tile_formats};
 use smartkv_kernels::{available, by_name};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -10,28 +11,31 @@ fn implementations() -> impl Iterator<Item = &'static dyn Kernels> {
     available().into_iter().map(|name| by_name(name).unwrap())
 }
 
+#[derive(Default)]
 struct Stored {
     payload: Vec<u8>,
     scales: Vec<f16>,
     zeros: Vec<f16>,
 }
 
-fn encode(kernels: &dyn Kernels, format: Format, head_dim: usize, rows: usize) -> Stored {
-    let x: Vec<f32> = (0..rows * head_dim)
-        .map(|i| (i as f32 * 0.61).sin())
-        .collect();
-    let (mut payload, mut scales, mut zeros) = (vec![], vec![], vec![]);
-    let out = RowsMut {
-        payload: &mut payload,
-        scales: &mut scales,
-        zeros: &mut zeros,
-    };
-    kernels.encode(format, head_dim, &x, out);
-    Stored {
-        payload,
-        scales,
-        zeros,
+impl Stored {
+    fn out(&mut self) -> RowsMut<'_> {
+        RowsMut {
+            payload: &mut self.payload,
+            scales: &mut self.scales,
+            zeros: &mut self.zeros,
+        }
     }
+}
+
+fn values(count: usize) -> Vec<f32> {
+    (0..count).map(|i| (i as f32 * 0.61).sin()).collect()
+}
+
+fn encode(kernels: &dyn Kernels, format: Format, head_dim: usize, rows: usize) -> Stored {
+    let mut stored = Stored::default();
+    kernels.encode(format, head_dim, &values(rows * head_dim), stored.out());
+    stored
 }
 
 /// Every slice ends, then begins, where the memory does: an access beyond it kills the test.
@@ -39,14 +43,20 @@ fn encode(kernels: &dyn Kernels, format: Format, head_dim: usize, rows: usize) -
 #[test]
 fn nothing_outside_the_slices_is_touched() {
     for kernels in implementations() {
+        // Every shape meets some numbers of queries, and every number many shapes.
+        let mut queries = [1, 3, 4, 14, 35].into_iter().cycle();
+        let mut next = || queries.next().expect("without end");
         for head_dim in [8, 16, 24, 40, 64, 96, 128] {
             for format in formats(head_dim) {
                 for rows in [1, 2, 5, 16, 17, 64] {
-                    for queries in [1, 3, 4, 14, 35] {
-                        for end in [true, false] {
-                            at_the_edge(kernels, format, head_dim, rows, queries, end);
-                        }
-                    }
+                    at_the_edge(kernels, format, head_dim, rows, next(), true);
+                    at_the_edge(kernels, format, head_dim, rows, next(), false);
+                }
+            }
+            for format in tile_formats(head_dim) {
+                for (tiles, role) in [(1, Role::Keys), (1, Role::Values), (5, Role::Values)] {
+                    tiles_at_the_edge(kernels, (format, role), head_dim, tiles, next(), true);
+                    tiles_at_the_edge(kernels, (format, role), head_dim, tiles, next(), false);
                 }
             }
         }
@@ -87,13 +97,58 @@ fn at_the_edge(
     kernels.mix(rows, weights.get(), stride, vectors.get());
     let mut decoded = Fenced::new(&vec![0.0; len * head_dim], end);
     kernels.decode(rows, decoded.get());
-    let (mut payload, mut scales, mut zeros) = (vec![], vec![], vec![]);
-    let out = RowsMut {
-        payload: &mut payload,
-        scales: &mut scales,
-        zeros: &mut zeros,
+    let mut again = Stored::default();
+    kernels.encode(format, head_dim, decoded.get(), again.out());
+}
+
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+fn tiles_at_the_edge(
+    kernels: &dyn Kernels,
+    (format, role): (Format, Role),
+    head_dim: usize,
+    tiles: usize,
+    queries: usize,
+    end: bool,
+) {
+    use fence::Fenced;
+    let len = (tiles * TILE_ROWS).next_multiple_of(format.block_rows());
+    let mut stored = Stored::default();
+    let mut x = Fenced::new(&values(len * head_dim), end);
+    kernels.encode_tiles(format, role, head_dim, x.get(), stored.out());
+    let mut payload = Fenced::new(&stored.payload, end);
+    let mut scales = Fenced::new(&stored.scales, end);
+    let mut zeros = Fenced::new(&stored.zeros, end);
+    let tiles = Tiles {
+        format,
+        role,
+        head_dim,
+        count: len / TILE_ROWS,
+        payload: payload.get(),
+        scales: scales.get(),
+        zeros: zeros.get(),
     };
-    kernels.encode(format, head_dim, decoded.get(), out);
+    kernels.decode_tiles(tiles, x.get());
+    let mut vectors = Fenced::new(&vec![0.25; queries * head_dim], end);
+    let stride = len + 3;
+    let mut weights = Fenced::new(&vec![0.5; (queries - 1) * stride + len], end);
+    match role {
+        Role::Keys => {
+            let digits = kernels.digits(format, head_dim, vectors.get());
+            let q = digits.all(vectors.get());
+            // Digits as well lie where the memory ends.
+            let (mut high, mut low) = (Fenced::new(q.high, end), Fenced::new(q.low, end));
+            let (mut scale, mut sum) = (Fenced::new(q.scale, end), Fenced::new(q.sum, end));
+            let q = smartkv_core::Queries {
+                values: q.values,
+                high: high.get(),
+                low: low.get(),
+                scale: scale.get(),
+                sum: sum.get(),
+            };
+            kernels.score_tiles(tiles, q, weights.get(), stride);
+        }
+        Role::Values => kernels.mix_tiles(tiles, weights.get(), stride, vectors.get()),
+    }
 }
 
 /// Lengths are checked before anything is read or written.
@@ -101,7 +156,10 @@ fn at_the_edge(
 fn short_slices_are_refused() {
     let (head_dim, len, queries, stride) = (64, 9, 3, 12);
     for kernels in implementations() {
-        for format in formats(head_dim) {
+        // The rest is left to the reference, which checks as it goes.
+        let vectors =
+            |format: &Format| format.codebook.is_none() && format.group(head_dim).is_multiple_of(8);
+        for format in formats(head_dim).into_iter().filter(vectors) {
             let Stored {
                 payload,
                 scales,
@@ -119,7 +177,7 @@ fn short_slices_are_refused() {
                 payload: &payload[1..],
                 ..rows
             }];
-            if format.bits != Bits::F16 {
+            if !format.bits.is_float() {
                 short.push(Rows {
                     scales: &scales[1..],
                     ..rows
@@ -156,6 +214,91 @@ fn short_slices_are_refused() {
                     assert_eq!(run(rows, needed, len * head_dim), [true; 3], "{label}");
                 }
             }
+        }
+    }
+}
+
+/// The same of tiles.
+#[test]
+fn short_tiles_are_refused() {
+    let (head_dim, queries) = (64, 3);
+    for kernels in implementations().filter(|kernels| kernels.name() != "scalar") {
+        for format in tile_formats(head_dim) {
+            if format.axis == Axis::Channels && !format.group(head_dim).is_multiple_of(8) {
+                continue; // left to the reference
+            }
+            let label = format!("{}, {format}", kernels.name());
+            let len = TILE_ROWS.max(format.block_rows());
+            let mut stored = Stored::default();
+            let x = values(len * head_dim);
+            kernels.encode_tiles(format, Role::Values, head_dim, &x, stored.out());
+            let tiles = Tiles {
+                format,
+                role: Role::Values,
+                head_dim,
+                count: len / TILE_ROWS,
+                payload: &stored.payload,
+                scales: &stored.scales,
+                zeros: &stored.zeros,
+            };
+            assert_eq!(
+                tiles.payload.len(),
+                tiles.count * tile_bytes(format.bits, head_dim)
+            );
+            let refused = |run: &mut dyn FnMut()| catch_unwind(AssertUnwindSafe(run)).is_err();
+            let decode = |tiles: Tiles<'_>, decoded: usize| {
+                let mut out = vec![0.5; decoded];
+                refused(&mut || kernels.decode_tiles(tiles, &mut out))
+            };
+            let mix = |tiles: Tiles<'_>, weights: usize| {
+                let p = vec![0.5; weights];
+                let mut acc = vec![0.5; queries * head_dim];
+                refused(&mut || kernels.mix_tiles(tiles, &p, len, &mut acc))
+            };
+            let score = |tiles: Tiles<'_>, scores: usize| {
+                let keys = Tiles {
+                    role: Role::Keys,
+                    ..tiles
+                };
+                let q = vec![0.5; queries * head_dim];
+                let mut out = vec![0.5; scores];
+                let q = Digits::NONE.all(&q);
+                refused(&mut || kernels.score_tiles(keys, q, &mut out, len))
+            };
+            let needed = queries * len;
+            assert!(!decode(tiles, x.len()), "{label}");
+            assert!(!mix(tiles, needed) && !score(tiles, needed), "{label}");
+            assert!(decode(tiles, x.len() - 1), "{label}");
+            assert!(
+                mix(tiles, needed - 1) && score(tiles, needed - 1),
+                "{label}"
+            );
+            let mut short = vec![
+                Tiles {
+                    payload: &stored.payload[1..],
+                    ..tiles
+                },
+                Tiles {
+                    scales: &stored.scales[1..],
+                    ..tiles
+                },
+            ];
+            if !format.symmetric {
+                short.push(Tiles {
+                    zeros: &stored.zeros[1..],
+                    ..tiles
+                });
+            }
+            for tiles in short {
+                assert!(decode(tiles, x.len()), "{label}");
+                assert!(mix(tiles, needed) && score(tiles, needed), "{label}");
+            }
+            // Half a tile, or half a block.
+            let half = refused(&mut || {
+                let x = &x[..len / 2 * head_dim];
+                kernels.encode_tiles(format, Role::Keys, head_dim, x, Stored::default().out());
+            });
+            assert!(half, "{label}");
         }
     }
 }

@@ -2,7 +2,10 @@
 
 use half::f16;
 use proptest::prelude::*;
-use smartkv_core::{Bits, Format, Kernels, Reference, Rows, RowsMut};
+use smartkv_core::packed::tiled;
+use smartkv_core::{
+    Axis, Bits, Codebook, Format, Kernels, Reference, Role, Rows, RowsMut, TILE_ROWS, Tiles,
+};
 use smartkv_kernels::{available, by_name, conformance};
 
 fn implementations() -> impl Iterator<Item = &'static dyn Kernels> {
@@ -11,19 +14,80 @@ fn implementations() -> impl Iterator<Item = &'static dyn Kernels> {
 
 /// A format and a head dimension that it fits, up to 512.
 fn shapes() -> impl Strategy<Value = (Format, usize)> {
-    let bits = prop::sample::select(vec![Bits::B2, Bits::B3, Bits::B4, Bits::B8, Bits::F16]);
+    let bits = vec![Bits::B2, Bits::B3, Bits::B4, Bits::B8, Bits::F8, Bits::F16];
     (
-        bits,
+        prop::sample::select(bits),
         1..=64usize,
         any::<bool>(),
         any::<bool>(),
         any::<prop::sample::Index>(),
+        prop::option::weighted(0.3, codebooks()),
     )
-        .prop_map(|(bits, eighths, symmetric, whole, group)| {
+        .prop_map(|(bits, eighths, symmetric, whole, group, book)| {
             let divisors: Vec<usize> = (1..=eighths).filter(|g| eighths % g == 0).collect();
             let group_size = if whole { 0 } else { 8 * group.get(&divisors) };
-            (Format::new(bits, group_size, symmetric), 8 * eighths)
+            let format = Format::new(bits, group_size, symmetric);
+            let format = match book.filter(|_| bits.count() <= 4) {
+                Some(levels) => format.with_codebook(book_of(bits, &levels)),
+                None => format,
+            };
+            (format, 8 * eighths)
         })
+}
+
+/// A format that stores tiles, and a head dimension that it fits, up to 256.
+fn tile_shapes() -> impl Strategy<Value = (Format, usize)> {
+    let bits = prop::sample::select(vec![Bits::B2, Bits::B3, Bits::B4, Bits::B8]);
+    (
+        bits,
+        1..=16usize,
+        any::<bool>(),
+        any::<bool>(),
+        any::<prop::sample::Index>(),
+        prop::option::weighted(0.3, codebooks()),
+    )
+        .prop_map(|(bits, sixteenths, symmetric, tokens, group, book)| {
+            let head_dim = 16 * sixteenths;
+            let format = match tokens {
+                true => {
+                    let fits = |g: &usize| (2 * head_dim).is_multiple_of(*g);
+                    let blocks: Vec<usize> = (16..=128).step_by(16).filter(fits).collect();
+                    Format {
+                        symmetric,
+                        ..Format::per_channel(bits, *group.get(&blocks))
+                    }
+                }
+                false => {
+                    let divisors: Vec<usize> = (0..=head_dim)
+                        .filter(|&g| g == 0 || head_dim % g == 0)
+                        .collect();
+                    Format::new(bits, *group.get(&divisors), symmetric)
+                }
+            };
+            let format = match book.filter(|_| bits != Bits::B8) {
+                Some(levels) => format.with_codebook(book_of(bits, &levels)),
+                None => format,
+            };
+            (format, head_dim)
+        })
+        .prop_filter("no tiles", |(format, head_dim)| {
+            tiled(*format, *head_dim) && format.check(*head_dim).is_ok()
+        })
+}
+
+/// Levels for codes of any width: different integers, some below zero and some above.
+fn codebooks() -> impl Strategy<Value = Vec<i8>> {
+    prop::collection::btree_set(-126i8..=126, 16).prop_map(|levels| levels.into_iter().collect())
+}
+
+/// As many of the levels as the width has, with both ends.
+fn book_of(bits: Bits, levels: &[i8]) -> Codebook {
+    let count = 1 << bits.count();
+    let mut some: Vec<f32> = levels[..count - 2].iter().map(|&l| f32::from(l)).collect();
+    some.insert(0, -127.0);
+    some.push(127.0);
+    some.sort_by(f32::total_cmp);
+    Codebook::new(&some).unwrap()
 }
 
 /// Values as they come and at the edges: zeros of both signs, subnormals, halves of steps.
@@ -39,31 +103,37 @@ fn value() -> impl Strategy<Value = f32> {
     ]
 }
 
-/// Encoded rows. Zero points of 0 are equal whatever their sign, see `conformance`.
-#[derive(Debug, Default, PartialEq)]
+/// Encoded rows.
+#[derive(Debug, Default)]
 struct Stored {
     payload: Vec<u8>,
     scales: Vec<f16>,
     zeros: Vec<f16>,
 }
 
+/// The same bits, in zeros of any sign as well.
+impl PartialEq for Stored {
+    fn eq(&self, other: &Self) -> bool {
+        let bits = |values: &[f16]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        self.payload == other.payload
+            && bits(&self.scales) == bits(&other.scales)
+            && bits(&self.zeros) == bits(&other.zeros)
+    }
+}
+
+impl Stored {
+    fn out(&mut self) -> RowsMut<'_> {
+        RowsMut {
+            payload: &mut self.payload,
+            scales: &mut self.scales,
+            zeros: &mut self.zeros,
+        }
+    }
+}
+
 fn encode(kernels: &dyn Kernels, format: Format, head_dim: usize, x: &[f32]) -> Stored {
     let mut stored = Stored::default();
-    let Stored {
-        payload,
-        scales,
-        zeros,
-    } = &mut stored;
-    kernels.encode(
-        format,
-        head_dim,
-        x,
-        RowsMut {
-            payload,
-            scales,
-            zeros,
-        },
-    );
+    kernels.encode(format, head_dim, x, stored.out());
     stored
 }
 
@@ -103,7 +173,7 @@ proptest! {
     }
 
     /// Codes, scales and zero points are the reference's, bit for bit, whatever the values; and
-    /// no decoded value is more than half a step off.
+    /// no decoded value of a uniform grid is more than half a step off.
     #[test]
     fn any_values_encode_like_the_reference(
         (format, head_dim) in shapes(),
@@ -120,6 +190,9 @@ proptest! {
             let mut decoded = vec![f32::NAN; x.len()];
             kernels.decode(view, &mut decoded);
             for (at, (&x, &y)) in x.iter().zip(&decoded).enumerate() {
+                if format.codebook.is_some() || format.bits == Bits::F8 {
+                    break;
+                }
                 let step = match scales.get(at / format.group(head_dim)) {
                     Some(scale) => scale.to_f32(),
                     None => (x.abs() * 1e-3).max(6e-8),
@@ -130,7 +203,93 @@ proptest! {
         }
     }
 
-    /// Zeros of both signs are the smallest values: which of them is the zero point is open.
+    /// The same of tiles; and decoding them gives the reference's values.
+    #[test]
+    fn any_tiles_encode_like_the_reference(
+        (format, head_dim) in tile_shapes(),
+        role in prop::sample::select(vec![Role::Keys, Role::Values]),
+        values in prop::collection::vec(value(), 521),
+        blocks in 1..4usize,
+    ) {
+        let rows = blocks * TILE_ROWS.max(format.block_rows());
+        let x: Vec<f32> = values.iter().copied().cycle().take(rows * head_dim).collect();
+        let mut want = Stored::default();
+        Reference.encode_tiles(format, role, head_dim, &x, want.out());
+        let tiles = Tiles {
+            format,
+            role,
+            head_dim,
+            count: rows / TILE_ROWS,
+            payload: &want.payload,
+            scales: &want.scales,
+            zeros: &want.zeros,
+        };
+        let mut decoded = vec![f32::NAN; x.len()];
+        Reference.decode_tiles(tiles, &mut decoded);
+        for kernels in implementations() {
+            let mut got = Stored::default();
+            kernels.encode_tiles(format, role, head_dim, &x, got.out());
+            prop_assert_eq!(&got, &want, "{}", kernels.name());
+            let mut back = vec![f32::NAN; x.len()];
+            kernels.decode_tiles(tiles, &mut back);
+            prop_assert_eq!(&back, &decoded, "{}", kernels.name());
+        }
+    }
+
+    /// Every operation on tiles keeps to the reference on any shape.
+    #[test]
+    fn any_tiles_conform(
+        (format, head_dim) in tile_shapes(),
+        role in prop::sample::select(vec![Role::Keys, Role::Values]),
+        tiles in 1..10usize,
+        queries in 1..40usize,
+    ) {
+        for kernels in implementations() {
+            conformance::check_tiles(kernels, format, role, head_dim, tiles, &[queries]);
+        }
+    }
+
+    /// A block of a channel is a row of its own: the same scales and zero points.
+    #[test]
+    fn channels_of_blocks_are_quantised_as_rows(
+        bits in prop::sample::select(vec![Bits::B2, Bits::B3, Bits::B4, Bits::B8]),
+        symmetric in any::<bool>(),
+        block in prop::sample::select(vec![16usize, 32, 64]),
+        values in prop::collection::vec(value(), 32 * 64),
+    ) {
+        let head_dim = 32;
+        let x = &values[..block * head_dim];
+        let format = Format { symmetric, ..Format::per_channel(bits, block) };
+        let along = Format { axis: Axis::Channels, group_size: 0, ..format };
+        for kernels in implementations() {
+            let mut got = Stored::default();
+            kernels.encode_tiles(format, Role::Keys, head_dim, x, got.out());
+            for j in 0..head_dim {
+                let column: Vec<f32> = x[j..].iter().step_by(head_dim).copied().collect();
+                let want = encode(kernels, along, block, &column);
+                prop_assert_eq!(got.scales[j].to_bits(), want.scales[0].to_bits());
+                if !symmetric {
+                    prop_assert_eq!(got.zeros[j].to_bits(), want.zeros[0].to_bits());
+                }
+            }
+        }
+    }
+
+    /// Every f32 has one code in e4m3, whatever rounds it.
+    #[test]
+    fn any_bits_become_the_same_e4m3(bits in prop::collection::vec(any::<u32>(), 67)) {
+        let x: Vec<f32> = bits.iter().map(|&b| f32::from_bits(b)).collect();
+        let x: Vec<f32> = x.iter().map(|&v| if v.is_nan() { 464.0 } else { v }).collect();
+        let x: Vec<f32> = x.iter().copied().chain(x.iter().map(|v| v % 500.0)).collect();
+        let x: Vec<f32> = x.into_iter().filter(|v| v.is_finite()).collect();
+        let x = &x[..x.len() / 8 * 8];
+        let want = encode(&Reference, Format::F8, 8, x);
+        for kernels in implementations() {
+            prop_assert_eq!(&encode(kernels, Format::F8, 8, x), &want, "{}", kernels.name());
+        }
+    }
+
+    /// Zeros of both signs: scales and zero points of one sign, whatever the order.
     #[test]
     fn zeros_of_both_signs_encode_like_the_reference(
         negative in prop::collection::vec(any::<bool>(), 64),
@@ -145,7 +304,13 @@ proptest! {
                 (_, false) => 0.0,
             })
             .collect();
-        for format in [Format::asymmetric(Bits::B4, 8), Format::asymmetric(Bits::B2, 64)] {
+        for format in [
+            Format::asymmetric(Bits::B4, 8),
+            Format::asymmetric(Bits::B2, 64),
+            Format::symmetric(Bits::B4, 8),
+            Format::symmetric(Bits::B3, 16).with_codebook(book_of(Bits::B3, &[-9, -5, 0, 3, 7, 20])),
+            Format::asymmetric(Bits::B2, 8).with_codebook(book_of(Bits::B2, &[-9, 4])),
+        ] {
             let want = encode(&Reference, format, 64, &x);
             for kernels in implementations() {
                 prop_assert_eq!(&encode(kernels, format, 64, &x), &want, "{}", kernels.name());

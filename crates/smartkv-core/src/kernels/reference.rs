@@ -160,7 +160,8 @@ pub(super) fn decode(rows: Rows<'_>, out: &mut [f32]) {
                 pack::unpack(bits, packed, &mut codes);
                 for (channel, (v, &code)) in out.iter_mut().zip(&codes).enumerate() {
                     let at = t * (head_dim / group) + channel / group;
-                    *v = value(format, rows.scales[at], rows.zeros.get(at).copied(), code);
+                    let zero = (!format.symmetric).then(|| rows.zeros[at]);
+                    *v = value(format, rows.scales[at], zero, code);
                 }
             }
         }
@@ -184,7 +185,9 @@ pub(super) fn decode_tiles(tiles: Tiles<'_>, out: &mut [f32]) {
                 Axis::Channels => (tile * (head_dim / group) + channel / group) * TILE_ROWS + t,
                 Axis::Tokens => row / group * head_dim + channel,
             };
-            *v = value(format, tiles.scales[at], tiles.zeros.get(at).copied(), code);
+            // Too few of them must not pass for a symmetric format.
+            let zero = (!format.symmetric).then(|| tiles.zeros[at]);
+            *v = value(format, tiles.scales[at], zero, code);
         }
     }
 }
