@@ -2,7 +2,6 @@
 
 use super::BenchArgs;
 use super::memory::Peak;
-use super::others::IDLE_PROCESSORS;
 use super::ours::Smartkv;
 use super::rounds::{PAIRS, Rounds};
 use super::spread::Spread;
@@ -47,7 +46,7 @@ impl Report<'_> {
         let _ = writeln!(
             text,
             "llama.cpp (llama-cpp-python {}) and smartkv {} in turn on {}, {} threads, kernels {}, \
-             `{}`, weights {}. {} rounds, {} tokens decoded at each context; median [least, most] \
+             `{}`, weights {}. Rounds: {}; {} tokens decoded at each context; median [least, most] \
              of the ratios within a round.",
             self.rival("version"),
             text_of("smartkv"),
@@ -59,11 +58,7 @@ impl Report<'_> {
             self.args.rounds,
             self.args.tokens,
         );
-        let others = self.rounds.others();
-        let busy = others
-            .as_ref()
-            .is_some_and(|others| others.most() > IDLE_PROCESSORS);
-        if let Some(others) = others.filter(|_| busy) {
+        if let Some(others) = self.rounds.others().filter(|_| self.rounds.busy()) {
             let _ = writeln!(
                 text,
                 "\n**Other work kept {others:.2} processors busy meanwhile: these numbers prove \

@@ -45,6 +45,9 @@ impl fmt::Display for Spread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digits = f.precision().unwrap_or(2);
         let (min, max) = self.extremes();
+        if self.0.len() == 1 {
+            return write!(f, "{min:.digits$}");
+        }
         write!(
             f,
             "{:.digits$} [{min:.digits$}, {max:.digits$}]",

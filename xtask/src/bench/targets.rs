@@ -2,6 +2,7 @@
 
 use super::BenchArgs;
 use super::memory::Peak;
+use super::others::IDLE_PROCESSORS;
 use super::rounds::{EIGHT, FOUR, FULL, MIXED, PAIRS, Pair, Rounds};
 use super::run::Run;
 use super::spread::Spread;
@@ -25,6 +26,8 @@ pub(super) struct Target {
     pub(super) unit: &'static str,
     /// `None` where it was not measured.
     pub(super) reached: Option<Spread>,
+    /// Whether others were at work meanwhile.
+    pub(super) busy: bool,
 }
 
 impl Target {
@@ -40,6 +43,10 @@ impl Target {
         let Some(spread) = &self.reached else {
             return "not measured";
         };
+        if self.busy {
+            // Programs that spin while they wait lose far more to other work than those that sleep.
+            return "not proven: busy machine";
+        }
         if self.unit == RATIO && spread.values().iter().any(|ratio| *ratio <= 0.0) {
             // A difference of two times came out below nothing.
             return "lost in noise";
@@ -77,6 +84,12 @@ impl Rounds {
     /// Processors busy with other work, pair by pair.
     pub(super) fn others(&self) -> Option<Spread> {
         Spread::of(self.pairs.iter().filter_map(|pair| pair.others).collect())
+    }
+
+    /// Whether others were at work during any pair.
+    pub(super) fn busy(&self) -> bool {
+        let others = self.others();
+        others.is_some_and(|others| others.most() > IDLE_PROCESSORS)
     }
 
     /// Ours divided by the rival's, in every round of the pair whose rival cache is `cache`.
@@ -145,6 +158,7 @@ pub(super) fn targets(args: &BenchArgs, rounds: &Rounds, memory: Option<&Peak>) 
         goal,
         unit: RATIO,
         reached,
+        busy: rounds.busy(),
     };
     let attention = |part: &str, most: f64| {
         target(
@@ -206,6 +220,8 @@ pub(super) fn targets(args: &BenchArgs, rounds: &Rounds, memory: Option<&Peak>) 
             goal: Goal::AtMost(200.0),
             unit: "MB",
             reached: Spread::of(peak.beyond_mb.into_iter().collect()),
+            // Bytes do not depend on who else is at work.
+            busy: false,
         });
     }
     all
@@ -275,6 +291,7 @@ mod tests {
             goal,
             unit: RATIO,
             reached: Spread::of(values),
+            busy: false,
         };
         assert_eq!(
             target(Goal::AtLeast(2.0), vec![1.0, 2.0, 3.0]).verdict(),
