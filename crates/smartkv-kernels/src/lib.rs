@@ -15,6 +15,10 @@
 pub mod conformance;
 #[cfg(target_arch = "x86_64")]
 mod cpu;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod int;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 
 pub use conformance::conformance;
 use smartkv_core::{Kernels, Reference};
@@ -48,7 +52,9 @@ pub fn available() -> Vec<&'static str> {
 pub fn variants() -> Vec<&'static dyn Kernels> {
     #[cfg(target_arch = "x86_64")]
     let vectors = cpu::variants();
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(target_arch = "aarch64")]
+    let vectors = neon::variants();
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     let vectors = std::iter::empty();
     vectors.collect()
 }
@@ -57,7 +63,9 @@ pub fn variants() -> Vec<&'static dyn Kernels> {
 fn supported() -> impl Iterator<Item = &'static dyn Kernels> {
     #[cfg(target_arch = "x86_64")]
     let vectors = cpu::detected();
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(target_arch = "aarch64")]
+    let vectors = neon::detected();
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     let vectors = std::iter::empty();
     let scalar: &'static dyn Kernels = &Reference;
     vectors.chain([scalar])
