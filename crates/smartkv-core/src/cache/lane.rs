@@ -135,14 +135,14 @@ impl Lane {
             LanePlan::FlushTo(_) => (&[][..], &[][..]),
             LanePlan::Assign(places) => places.split_at(leaving),
         };
-        for offset in 0..leaving {
-            let to = match plan {
-                LanePlan::FlushTo(place) => place,
-                LanePlan::Assign(_) => flushed[offset],
-            };
+        let leave = |offset: usize| match plan {
+            LanePlan::FlushTo(place) => place,
+            LanePlan::Assign(_) => flushed[offset],
+        };
+        for (offset, to) in (0..leaving).map(leave).enumerate() {
             if let Place::Tier(tier) = to {
-                self.window
-                    .gather(kernels, sinks + offset, &mut arriving[usize::from(tier)]);
+                let moving = &mut arriving[usize::from(tier)];
+                self.window.gather(kernels, sinks + offset, moving);
             }
         }
         if leaving > 0 {

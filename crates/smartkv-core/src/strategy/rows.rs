@@ -101,16 +101,21 @@ pub(crate) struct RowColumns<'a> {
 impl<'a> RowColumns<'a> {
     /// The first `rows` rows, which are taken off.
     pub(crate) fn take(&mut self, rows: usize) -> RowColumns<'a> {
-        fn first<'a, T>(column: &mut &'a mut [T], rows: usize) -> &'a mut [T] {
-            let rows = rows.min(column.len());
-            column.split_off_mut(..rows).unwrap_or_default()
+        /// The first rows of a column that may be empty; the others stay in it.
+        macro_rules! first {
+            ($column:ident) => {{
+                let count = rows.min(self.$column.len());
+                let (first, rest) = std::mem::take(&mut self.$column).split_at_mut(count);
+                self.$column = rest;
+                first
+            }};
         }
         RowColumns {
-            place: first(&mut self.place, rows),
-            position: first(&mut self.position, rows),
-            score: first(&mut self.score, rows),
-            key_spread: first(&mut self.key_spread, rows),
-            value_spread: first(&mut self.value_spread, rows),
+            place: first!(place),
+            position: first!(position),
+            score: first!(score),
+            key_spread: first!(key_spread),
+            value_spread: first!(value_spread),
         }
     }
 }
