@@ -96,7 +96,8 @@ impl RopeTable {
         let angles = self.angles(positions.iter().max().map_or(0, |last| last + 1));
         let width = heads * 2 * angles.pairs;
         for (row, &position) in rows.chunks_exact_mut(width).zip(positions) {
-            angles.rotate(&row.to_vec(), position, row);
+            let copy = row.to_vec();
+            angles.rotate(&copy, position, row);
         }
     }
 }

@@ -27,6 +27,7 @@ const LOADED: usize = 1024;
 pub(super) struct Packed {
     rows: PackedRows,
     kernels: &'static dyn Kernels,
+    takes_blocks: bool,
 }
 
 impl Packed {
@@ -58,7 +59,16 @@ impl Packed {
             }
         }
         rows.shrink();
-        Ok(Self { rows, kernels })
+        // Kernels without digits multiply in floating point, which candle's gemm does better. This
+        // is the place to ask more of them, should integer products lose on some processor.
+        let integers = !kernels
+            .digits(format, inputs, &vec![0.0; inputs])
+            .is_empty();
+        Ok(Self {
+            rows,
+            kernels,
+            takes_blocks: integers,
+        })
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -75,10 +85,7 @@ impl Packed {
 
     /// Whether the kernels multiply many rows of integers faster than candle's gemm does floats.
     pub(super) fn takes_blocks(&self) -> bool {
-        !self
-            .kernels
-            .digits(self.format(), self.inputs(), &vec![0.0; self.inputs()])
-            .is_empty()
+        self.takes_blocks
     }
 
     /// The activations as this format's kernels want them.
@@ -97,7 +104,7 @@ impl Packed {
         let rows = x.len() / self.inputs();
         if threads == Threads::Mine {
             self.block(x, digits, &mut out[columns.first..], columns.of);
-        } else if rows >= GEMM_ROWS && digits.is_empty() {
+        } else if rows >= GEMM_ROWS && !self.takes_blocks {
             self.gemm(x, out, columns)?;
         } else {
             self.split(x, digits, out, columns);
