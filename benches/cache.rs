@@ -37,7 +37,7 @@ struct Row {
 
 fn main() -> Result<()> {
     let mut contexts = vec![1024, 4096];
-    let mut tokens = 64;
+    let mut tokens = 64usize;
     let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
     while let Some(arg) = args.next() {
         let value = args
@@ -45,7 +45,7 @@ fn main() -> Result<()> {
             .with_context(|| format!("{arg}: expected a value"))?;
         match arg.as_str() {
             "--contexts" => {
-                contexts = value.split(',').map(str::parse).collect::<Result<_, _>>()?
+                contexts = value.split(',').map(str::parse).collect::<Result<_, _>>()?;
             }
             "--tokens" => tokens = value.parse()?,
             other => anyhow::bail!("unknown option {other}: --contexts, --tokens"),
