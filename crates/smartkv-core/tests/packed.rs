@@ -272,8 +272,6 @@ fn check_products(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
-
     #[test]
     fn rows_keep_their_codes_wherever_they_move(
         (format, head_dim) in formats(),

@@ -158,8 +158,6 @@ fn exponentials_are_close() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
-
     /// Every operation agrees with the reference on any shape.
     #[test]
     fn any_shape_conforms(
