@@ -9,7 +9,6 @@
 mod avx2;
 mod avx512;
 mod encode;
-mod int;
 mod mix;
 mod packed;
 mod scores;
@@ -17,9 +16,9 @@ mod simd;
 mod softmax;
 mod tile;
 
-use avx2::Avx2;
-use avx512::Avx512;
-use int::{Integers, Ymm, Zmm};
+use crate::int::{self, Integers, Ymm, Zmm, even_parts as parts};
+pub(crate) use avx2::Avx2;
+pub(crate) use avx512::Avx512;
 use mix::{Mix, MixCall};
 use packed::{Decode, Grids, Packed, Place};
 use scores::{Scores, ScoresCall};
@@ -190,15 +189,6 @@ fn queries(rows: &[f32], head_dim: usize) -> usize {
         rows.len()
     );
     rows.len() / head_dim
-}
-
-/// Starts and lengths of the parts of `n` queries: at most `most` each, and as even as can be.
-fn parts(n: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
-    let count = n.div_ceil(most);
-    (0..count).map(move |part| {
-        let start = part * n / count;
-        (start, (part + 1) * n / count - start)
-    })
 }
 
 /// [`Kernels::scores`] on one set, for one width of codes.

@@ -16,6 +16,10 @@ pub mod conformance;
 #[cfg(target_arch = "x86_64")]
 mod cpu;
 pub mod elementwise;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod int;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 
 pub use conformance::conformance;
 pub use elementwise::Elementwise;
@@ -50,7 +54,9 @@ pub fn available() -> Vec<&'static str> {
 pub fn variants() -> Vec<&'static dyn Kernels> {
     #[cfg(target_arch = "x86_64")]
     let vectors = cpu::variants();
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(target_arch = "aarch64")]
+    let vectors = neon::variants();
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     let vectors = std::iter::empty();
     vectors.collect()
 }
@@ -59,7 +65,9 @@ pub fn variants() -> Vec<&'static dyn Kernels> {
 fn supported() -> impl Iterator<Item = &'static dyn Kernels> {
     #[cfg(target_arch = "x86_64")]
     let vectors = cpu::detected();
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(target_arch = "aarch64")]
+    let vectors = neon::detected();
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     let vectors = std::iter::empty();
     let scalar: &'static dyn Kernels = &Reference;
     vectors.chain([scalar])

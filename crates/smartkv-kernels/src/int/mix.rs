@@ -3,8 +3,7 @@
 use super::blend::Blend;
 use super::unpack::Unpack;
 use super::weights::CHUNK;
-use super::{Integers, Meaning, check, scratch};
-use crate::cpu::parts as even_parts;
+use super::{Integers, Meaning, check, even_parts, scratch};
 use smartkv_core::{Axis, Bits, Role, TILE_ROWS, Tiles};
 
 /// Queries that share an unpacked line in registers.

@@ -8,7 +8,7 @@ use super::dots::Sums;
 use super::mix::Call;
 use super::unpack::{line, plane};
 use super::weights::{At, CHUNK, Digits, Grids, Weighed, weigh};
-use super::{Integers, Kernel, ahead, parts};
+use super::{Integers, Kernel, ahead, ask_scales, parts};
 use smartkv_core::{Axis, TILE_ROWS};
 
 /// Mixes the tiles `first .. first + tiles` of the call, whose codes are `codes`, for `NQ` queries
@@ -96,6 +96,10 @@ impl<const BITS: usize, const BOOK: bool, const NQ: usize> Blend<'_, '_, BITS, B
             };
             if !by_channel {
                 let at = (chunk.tile * groups + g) * TILE_ROWS;
+                for k in 0..chunk.tiles {
+                    ask_scales(simd, values.scales, at + k * grids.step);
+                    ask_scales(simd, values.zeros, at + k * grids.step);
+                }
                 // SAFETY: the scales of these tiles exist, and so do the zero points if any.
                 unsafe {
                     grids.scales = Some(values.scales.as_ptr().add(at));

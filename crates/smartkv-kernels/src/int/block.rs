@@ -8,7 +8,7 @@ use super::dots::Sums;
 use super::product::{Call, Rows};
 use super::queries::Constants;
 use super::unpack::{Raw, lines, plane, step};
-use super::{Integers, Kernel, ahead, parts};
+use super::{Integers, Kernel, ahead, ask_scales, parts};
 use smartkv_core::TILE_ROWS;
 use smartkv_core::packed::LINE;
 
@@ -155,6 +155,10 @@ impl<Q: Constants, const BITS: usize, const BOOK: bool, const NQ: usize>
         unsafe {
             match call.rows {
                 Rows::Scaled { scales, zeros } => {
+                    if Q::STREAMS {
+                        ask_scales(simd, scales, first);
+                        ask_scales(simd, zeros.unwrap_or(&[]), first);
+                    }
                     for t in 0..T {
                         scale[t] = simd.load_half(scales.as_ptr().add(first + t * step));
                     }

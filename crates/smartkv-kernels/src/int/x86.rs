@@ -1,8 +1,7 @@
 //! AVX2 and AVX-512, with and without their dot-product instruction.
 
 use super::{Integers, Kernel};
-use crate::cpu::avx2::Avx2;
-use crate::cpu::avx512::Avx512;
+use crate::cpu::{Avx2, Avx512};
 use half::f16;
 use std::arch::x86_64::*;
 

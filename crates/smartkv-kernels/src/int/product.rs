@@ -3,8 +3,7 @@
 use super::block::Block;
 use super::queries::{Natural, Panel, entries, fill};
 use super::unpack::{Unpack, lines};
-use super::{Integers, Meaning, scratch};
-use crate::cpu::parts as even_parts;
+use super::{Integers, Meaning, even_parts, scratch};
 use half::f16;
 use smartkv_core::{Bits, Format, TILE_ROWS};
 

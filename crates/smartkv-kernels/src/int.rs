@@ -8,18 +8,24 @@ mod block;
 mod digits;
 mod dots;
 mod mix;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod product;
 mod queries;
 mod scores;
 mod scratch;
 mod unpack;
 mod weights;
+#[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub(super) use digits::digits;
-pub(super) use mix::mix;
-pub(super) use scores::scores;
-pub(super) use x86::{Ymm, Zmm};
+pub(crate) use digits::digits;
+pub(crate) use mix::mix;
+#[cfg(target_arch = "aarch64")]
+pub(crate) use neon::Neon;
+pub(crate) use scores::scores;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86::{Ymm, Zmm};
 
 use half::f16;
 use smartkv_core::packed::{LINE, tile_bytes, tiled};
@@ -28,10 +34,10 @@ use std::fmt::Debug;
 
 /// Vectors for dot products on one instruction set.
 ///
-/// As with [`Simd`](super::simd::Simd), a value of the type is proof that the processor has the
+/// As with the vectors of f32 kernels, a value of the type is proof that the processor has the
 /// instructions, and every method but [`vectorize`](Self::vectorize) must be inlined into a
 /// function compiled for them.
-pub(super) trait Integers: Copy + Debug + Send + Sync + 'static {
+pub(crate) trait Integers: Copy + Debug + Send + Sync + 'static {
     /// Four codes (unsigned) or digits (signed) a lane.
     type Codes: Copy;
     /// An i32 a lane.
@@ -139,7 +145,7 @@ pub(super) trait Integers: Copy + Debug + Send + Sync + 'static {
 
 /// Code that [`Integers::vectorize`] compiles for an instruction set. `run` must be
 /// `#[inline(always)]`.
-pub(super) trait Kernel {
+pub(crate) trait Kernel {
     /// What the kernel returns.
     type Out;
     /// The computation.
@@ -147,7 +153,7 @@ pub(super) trait Kernel {
 }
 
 /// Whether the kernels take tiles of this shape; any other is left to the reference.
-pub(super) fn takes(format: Format, head_dim: usize, role: Role) -> bool {
+pub(crate) fn takes(format: Format, head_dim: usize, role: Role) -> bool {
     let whole = match (format.axis, role) {
         // A line lies in one group.
         (Axis::Channels, Role::Keys) => format.group(head_dim).is_multiple_of(4),
@@ -222,6 +228,25 @@ const AHEAD: usize = 4096;
 /// for.
 fn ahead(bytes: usize, left: usize) -> usize {
     if left >= bytes + AHEAD { AHEAD } else { 0 }
+}
+
+/// Asks for scales or zero points some tiles after `at`.
+#[inline(always)]
+fn ask_scales<S: Integers>(simd: S, all: &[f16], at: usize) {
+    let at = (at + SCALES_AHEAD).min(all.len());
+    simd.prefetch(all.as_ptr().wrapping_add(at).cast());
+}
+
+/// As [`AHEAD`], in scales.
+const SCALES_AHEAD: usize = 512;
+
+/// Starts and lengths of the parts of `n` queries: at most `most` each, and as even as can be.
+pub(crate) fn even_parts(n: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+    let count = n.div_ceil(most);
+    (0..count).map(move |part| {
+        let start = part * n / count;
+        (start, (part + 1) * n / count - start)
+    })
 }
 
 /// Vectors of a line.
