@@ -5,7 +5,7 @@
 use half::bf16;
 
 /// Independent sums, so that a compiler without licence to reorder can still use wide registers.
-const LANES: usize = 32;
+const LANES: usize = 64;
 
 #[inline(always)]
 fn fma<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
