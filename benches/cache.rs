@@ -36,6 +36,11 @@ struct Row {
 }
 
 fn main() -> Result<()> {
+    // As the host does: a caller outside the pool would be put to sleep at every layer.
+    rayon::scope(|_| run())
+}
+
+fn run() -> Result<()> {
     let mut contexts = vec![1024, 4096];
     let mut tokens = 64usize;
     let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");

@@ -29,30 +29,16 @@ impl Allocator for Marginal {
         let wanted = (0..parts)
             .into_par_iter()
             .with_min_len(parts.div_ceil(rayon::current_num_threads()))
-            .fold(
-                || vec![0u64; BUCKETS],
-                |mut wanted, index| {
-                    for row in part(index) {
-                        for (edge, gain) in hulls.upgrades(problem, row) {
-                            wanted[bucket(gain)] += u64::from(edge.bytes);
-                        }
+            .fold(Wanted::default, |mut wanted, index| {
+                for row in part(index) {
+                    for (edge, gain) in hulls.upgrades(problem, row) {
+                        wanted.add(leading(gain), edge.bytes);
                     }
-                    wanted
-                },
-            )
-            .reduce(
-                || vec![0u64; BUCKETS],
-                |mut a, b| {
-                    a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
-                    a
-                },
-            );
-        // Buckets above `border` fit whole.
-        let mut border = BUCKETS - 1;
-        while border > 0 && wanted[border] <= left {
-            left -= wanted[border];
-            border -= 1;
-        }
+                }
+                wanted
+            })
+            .reduce(Wanted::default, Wanted::join);
+        let border = wanted.border(&mut left);
 
         // Pass 2: take whole buckets, collect the border.
         #[expect(clippy::cast_possible_truncation, reason = "at most 255 tiers")]
@@ -64,7 +50,7 @@ impl Allocator for Marginal {
                 let mut contested = Vec::new();
                 for (row, offer) in part(index).zip(offers) {
                     for (edge, gain) in hulls.upgrades(problem, row) {
-                        match bucket(gain).cmp(&border) {
+                        match leading(gain).cmp(&border) {
                             Ordering::Greater => *offer = edge.to,
                             Ordering::Equal => contested.push((gain, row, edge)),
                             Ordering::Less => break,
@@ -74,12 +60,24 @@ impl Allocator for Marginal {
                 contested
             })
             .collect();
-        let mut contested = contested.concat();
-        contested.sort_by(|a, b| {
-            b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)).then(b.2.to.cmp(&a.2.to))
-        });
+
+        // The border again, in finer buckets: only the last of them is sorted.
+        let mut wanted = Wanted::default();
+        for (gain, _, edge) in contested.iter().flatten() {
+            wanted.add(following(*gain), edge.bytes);
+        }
+        let border = wanted.border(&mut left);
+        let mut last = Vec::new();
+        for (gain, row, edge) in contested.into_iter().flatten() {
+            match following(gain).cmp(&border) {
+                Ordering::Greater => offers[row] = edge.to,
+                Ordering::Equal => last.push((gain, row, edge)),
+                Ordering::Less => {}
+            }
+        }
+        last.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)).then(b.2.to.cmp(&a.2.to)));
         let mut stopped = std::collections::BTreeSet::new();
-        for (_, row, edge) in contested {
+        for (_, row, edge) in last {
             // A row whose next upgrade did not fit must not skip it.
             if u64::from(edge.bytes) <= left && !stopped.contains(&row) {
                 left -= u64::from(edge.bytes);
@@ -95,11 +93,47 @@ impl Allocator for Marginal {
 /// Rows that one task looks at.
 const ROWS_A_TASK: usize = 1 << 14;
 
-/// Leading bits of a non-negative float keep its order.
-const BUCKETS: usize = 1 << 16;
+/// Buckets that stay in a first-level cache.
+const BUCKETS: usize = 1 << 12;
 
-fn bucket(gain: f32) -> usize {
-    (gain.to_bits() >> 16) as usize
+/// Bucket of a return by its leading bits, which keep the order of floats that are not negative.
+fn leading(gain: f32) -> usize {
+    (gain.to_bits() >> 20) as usize
+}
+
+/// Bucket by the bits after those.
+fn following(gain: f32) -> usize {
+    (gain.to_bits() >> 8) as usize % BUCKETS
+}
+
+/// Bytes that upgrades take, by bucket of their returns.
+struct Wanted(Vec<u64>);
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self(vec![0; BUCKETS])
+    }
+}
+
+impl Wanted {
+    fn add(&mut self, bucket: usize, bytes: u32) {
+        self.0[bucket] += u64::from(bytes);
+    }
+
+    fn join(mut self, other: Self) -> Self {
+        self.0.iter_mut().zip(other.0).for_each(|(a, b)| *a += b);
+        self
+    }
+
+    /// The bucket in which `left` bytes run out; those above it fit whole, and are subtracted.
+    fn border(&self, left: &mut u64) -> usize {
+        let mut border = BUCKETS - 1;
+        while border > 0 && self.0[border] <= *left {
+            *left -= self.0[border];
+            border -= 1;
+        }
+        border
+    }
 }
 
 /// A step up along a hull.
