@@ -3,137 +3,175 @@
 use rayon::prelude::*;
 use smartkv_core::{Allocator, Infeasible, Offer, Problem, allocator, config};
 use std::cmp::Ordering;
+use std::ops::RangeInclusive;
 
 /// Spends the budget where a byte saves the most expected damage.
 ///
 /// Every row starts at its cheapest offer. The upgrades on the lower convex hull of its (bytes,
 /// damage) points have falling returns, so taking all upgrades in order of return until the budget
-/// is used is optimal up to one row. Instead of a heap, returns are bucketed by their leading
-/// floating-point bits and only the bucket in which the budget ends is sorted. Which offers lie on
-/// a row's hull depends on the menu and on how its key and value damages compare, so hulls are
-/// computed once for all rows: O(rows · offers) in all.
+/// is used is optimal up to one row. Nothing is sorted but the upgrades whose return is close to
+/// the last one taken: a sample of the rows tells where that is. Which offers lie on a row's hull
+/// depends on the menu and on how its key and value damages compare, so hulls are computed once
+/// for all rows: O(rows · offers) in all.
 #[config]
 pub struct Marginal;
 
 #[allocator("marginal")]
 impl Allocator for Marginal {
     fn allocate(&self, problem: &Problem<'_>) -> Result<Vec<u8>, Infeasible> {
-        let cheapest = cheapest_bytes(problem)?;
-        let mut left = problem.budget - cheapest;
+        let left = problem.budget - cheapest_bytes(problem)?;
         let hulls = Hulls::new(problem.menu);
         let rows = problem.best.len();
-        let parts = rows.div_ceil(ROWS_A_TASK);
-        let part = |part: usize| part * ROWS_A_TASK..((part + 1) * ROWS_A_TASK).min(rows);
-
-        // Pass 1: bytes wanted per bucket of returns.
-        let wanted = (0..parts)
-            .into_par_iter()
-            .with_min_len(parts.div_ceil(rayon::current_num_threads()))
-            .fold(Wanted::default, |mut wanted, index| {
-                for row in part(index) {
-                    for (edge, gain) in hulls.upgrades(problem, row) {
-                        wanted.add(leading(gain), edge.bytes);
-                    }
-                }
-                wanted
-            })
-            .reduce(Wanted::default, Wanted::join);
-        let border = wanted.border(&mut left);
-
-        // Pass 2: take whole buckets, collect the border.
-        #[expect(clippy::cast_possible_truncation, reason = "at most 255 tiers")]
-        let mut offers = vec![problem.menu.len() as u8 - 1; rows];
-        let contested: Vec<Vec<(f32, usize, Edge)>> = offers
-            .par_chunks_mut(ROWS_A_TASK)
-            .enumerate()
-            .map(|(index, offers)| {
-                let mut contested = Vec::new();
-                for (row, offer) in part(index).zip(offers) {
-                    for (edge, gain) in hulls.upgrades(problem, row) {
-                        match leading(gain).cmp(&border) {
-                            Ordering::Greater => *offer = edge.to,
-                            Ordering::Equal => contested.push((gain, row, edge)),
-                            Ordering::Less => break,
-                        }
-                    }
-                }
-                contested
-            })
-            .collect();
-
-        // The border again, in finer buckets: only the last of them is sorted.
-        let mut wanted = Wanted::default();
-        for (gain, _, edge) in contested.iter().flatten() {
-            wanted.add(following(*gain), edge.bytes);
+        let sampled = rows.div_ceil(SAMPLED);
+        let border = border(problem, &hulls, SAMPLED, left * sampled as u64 / rows.max(1) as u64);
+        let near = border.saturating_sub(1)..=border + 1;
+        if let Some(offers) = spend(problem, &hulls, left, near) {
+            return Ok(offers);
         }
-        let border = wanted.border(&mut left);
-        let mut last = Vec::new();
-        for (gain, row, edge) in contested.into_iter().flatten() {
-            match following(gain).cmp(&border) {
-                Ordering::Greater => offers[row] = edge.to,
-                Ordering::Equal => last.push((gain, row, edge)),
-                Ordering::Less => {}
-            }
-        }
-        last.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)).then(b.2.to.cmp(&a.2.to)));
-        let mut stopped = std::collections::BTreeSet::new();
-        for (_, row, edge) in last {
-            // A row whose next upgrade did not fit must not skip it.
-            if u64::from(edge.bytes) <= left && !stopped.contains(&row) {
-                left -= u64::from(edge.bytes);
-                offers[row] = edge.to;
-            } else {
-                stopped.insert(row);
-            }
-        }
-        Ok(offers)
+        // The sample misled.
+        let border = self::border(problem, &hulls, 1, left);
+        Ok(spend(problem, &hulls, left, border..=border).unwrap_or_else(|| cheapest(problem)))
     }
 }
+
+/// One row in so many is sampled: a prime, so that no period of rows shows.
+const SAMPLED: usize = 17;
 
 /// Rows that one task looks at.
 const ROWS_A_TASK: usize = 1 << 14;
 
-/// Buckets that stay in a first-level cache.
+/// Buckets of returns: few enough for a first-level cache.
 const BUCKETS: usize = 1 << 12;
 
 /// Bucket of a return by its leading bits, which keep the order of floats that are not negative.
-fn leading(gain: f32) -> usize {
+fn bucket(gain: f32) -> usize {
     (gain.to_bits() >> 20) as usize
 }
 
-/// Bucket by the bits after those.
-fn following(gain: f32) -> usize {
-    (gain.to_bits() >> 8) as usize % BUCKETS
+/// The bucket of returns in which `left` bytes run out, of every `step`-th row.
+fn border(problem: &Problem<'_>, hulls: &Hulls, step: usize, left: u64) -> usize {
+    let tasks = problem.best.len().div_ceil(step * ROWS_A_TASK);
+    let wanted = (0..tasks)
+        .into_par_iter()
+        .map(|task| {
+            let first = task * step * ROWS_A_TASK;
+            let end = (first + step * ROWS_A_TASK).min(problem.best.len());
+            let mut wanted = vec![0u64; BUCKETS];
+            for row in (first..end).step_by(step) {
+                for (edge, gain) in hulls.upgrades(problem, row) {
+                    wanted[bucket(gain)] += u64::from(edge.bytes);
+                }
+            }
+            wanted
+        })
+        .reduce(
+            || vec![0; BUCKETS],
+            |mut a, b| {
+                a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
+                a
+            },
+        );
+    last_bucket(&wanted, left).0
 }
 
-/// Bytes that upgrades take, by bucket of their returns.
-struct Wanted(Vec<u64>);
-
-impl Default for Wanted {
-    fn default() -> Self {
-        Self(vec![0; BUCKETS])
+/// The first bucket from above that does not fit whole, or the lowest, and what is left for it.
+fn last_bucket(wanted: &[u64], mut left: u64) -> (usize, u64) {
+    let mut border = wanted.len() - 1;
+    while border > 0 && wanted[border] <= left {
+        left -= wanted[border];
+        border -= 1;
     }
+    (border, left)
 }
 
-impl Wanted {
-    fn add(&mut self, bucket: usize, bytes: u32) {
-        self.0[bucket] += u64::from(bytes);
+/// Takes all upgrades with returns above the buckets `near`, and in order those within, until
+/// `left` bytes are spent. `None` when they are spent above, or not all within.
+fn spend(
+    problem: &Problem<'_>,
+    hulls: &Hulls,
+    left: u64,
+    near: RangeInclusive<usize>,
+) -> Option<Vec<u8>> {
+    let mut offers = cheapest(problem);
+    let dearest = |offer: u8| u64::from(problem.menu[usize::from(offer)].bytes);
+    // Per task: bytes of upgrades above, those within, and whether any is below.
+    let parts: Vec<(u64, Vec<Contested>, bool)> = offers
+        .par_chunks_mut(ROWS_A_TASK)
+        .enumerate()
+        .map(|(task, offers)| {
+            let (mut bytes, mut contested, mut below) = (0, Vec::new(), false);
+            for (row, offer) in (task * ROWS_A_TASK..).zip(offers) {
+                let cheapest = *offer;
+                for (edge, gain) in hulls.upgrades(problem, row) {
+                    let bucket = bucket(gain);
+                    if bucket > *near.end() {
+                        *offer = edge.to;
+                    } else if bucket >= *near.start() {
+                        contested.push(Contested { gain, row, edge: *edge });
+                    } else {
+                        below = true;
+                        break;
+                    }
+                }
+                bytes += dearest(*offer) - dearest(cheapest);
+            }
+            (bytes, contested, below)
+        })
+        .collect();
+    let above: u64 = parts.iter().map(|part| part.0).sum();
+    let below = parts.iter().any(|part| part.2);
+    let within: u64 = parts.iter().flat_map(|part| &part.1).map(|c| u64::from(c.edge.bytes)).sum();
+    let mut left = left.checked_sub(above)?;
+    if within < left && below {
+        return None;
     }
 
-    fn join(mut self, other: Self) -> Self {
-        self.0.iter_mut().zip(other.0).for_each(|(a, b)| *a += b);
-        self
+    // Within, in finer buckets: only the last of them is sorted.
+    let first = near.start() * BUCKETS;
+    let fine = |gain: f32| (gain.to_bits() >> 8) as usize - first;
+    let mut wanted = vec![0u64; near.clone().count() * BUCKETS];
+    let contested = || parts.iter().flat_map(|part| &part.1);
+    for c in contested() {
+        wanted[fine(c.gain)] += u64::from(c.edge.bytes);
     }
-
-    /// The bucket in which `left` bytes run out; those above it fit whole, and are subtracted.
-    fn border(&self, left: &mut u64) -> usize {
-        let mut border = BUCKETS - 1;
-        while border > 0 && self.0[border] <= *left {
-            *left -= self.0[border];
-            border -= 1;
+    let border;
+    (border, left) = last_bucket(&wanted, left);
+    let mut last = Vec::new();
+    for c in contested() {
+        match fine(c.gain).cmp(&border) {
+            Ordering::Greater => offers[c.row] = c.edge.to,
+            Ordering::Equal => last.push(c),
+            Ordering::Less => {}
         }
-        border
     }
+    last.sort_by(|a, b| {
+        b.gain.total_cmp(&a.gain).then(a.row.cmp(&b.row)).then(b.edge.to.cmp(&a.edge.to))
+    });
+    let mut stopped = std::collections::BTreeSet::new();
+    for Contested { row, edge, .. } in last {
+        // A row whose next upgrade did not fit must not skip it.
+        if u64::from(edge.bytes) <= left && !stopped.contains(row) {
+            left -= u64::from(edge.bytes);
+            offers[*row] = edge.to;
+        } else {
+            stopped.insert(*row);
+        }
+    }
+    Some(offers)
+}
+
+/// Every row at the cheapest offer.
+fn cheapest(problem: &Problem<'_>) -> Vec<u8> {
+    #[expect(clippy::cast_possible_truncation, reason = "at most 255 tiers")]
+    let last = problem.menu.len() as u8 - 1;
+    vec![last; problem.best.len()]
+}
+
+/// An upgrade whose return is close to that of the last one taken.
+struct Contested {
+    gain: f32,
+    row: usize,
+    edge: Edge,
 }
 
 /// A step up along a hull.
@@ -152,47 +190,87 @@ struct Edge {
 /// The lower convex hulls of a menu, for every best offer a row may have and every share of key
 /// damage in its damage.
 struct Hulls {
-    /// Per best offer: hulls in order of the share up to which they hold.
-    of: Vec<Vec<(f32, Vec<Edge>)>>,
+    of: Vec<HullsOf>,
 }
+
+/// The hulls of one best offer.
+struct HullsOf {
+    /// In order of the share up to which they hold: that share, and the end of the edges.
+    hulls: Vec<(f32, usize)>,
+    edges: Vec<Edge>,
+    /// The first hull for each part of the range of shares.
+    first: [u16; GUIDES],
+}
+
+/// Equal parts of the range of shares with a known first hull.
+const GUIDES: usize = 64;
 
 impl Hulls {
     fn new(menu: &[Offer]) -> Self {
         let shares = shares(menu);
-        let of = (0..menu.len())
-            .map(|best| {
-                let mut hulls: Vec<(f32, Vec<Edge>)> = Vec::new();
-                for pair in shares.windows(2) {
-                    let edges = hull(menu, best, f64::midpoint(pair[0], pair[1]));
-                    #[expect(clippy::cast_possible_truncation, reason = "a share")]
-                    let upto = pair[1] as f32;
-                    match hulls.last_mut() {
-                        Some(last) if last.1 == edges => last.0 = upto,
-                        _ => hulls.push((upto, edges)),
-                    }
-                }
-                hulls
-            })
-            .collect();
+        let of = (0..menu.len()).map(|best| HullsOf::new(menu, best, &shares)).collect();
         Self { of }
     }
 
     /// Upgrades of a row from its cheapest offer, with the damage each saves per byte: more than
     /// nothing, and falling.
     #[inline]
-    fn upgrades(&self, problem: &Problem<'_>, row: usize) -> impl Iterator<Item = (Edge, f32)> {
+    fn upgrades(&self, problem: &Problem<'_>, row: usize) -> impl Iterator<Item = (&Edge, f32)> {
         let (key, value) = (problem.key_damage[row], problem.value_damage[row]);
         let hulls = &self.of[usize::from(problem.best[row])];
-        // `share <= upto` without a division, which would be 0/0 for a row that nothing damages.
-        let total = key + value;
-        let after = |(upto, _): &&(f32, Vec<Edge>)| key > *upto * total;
-        let at = hulls.iter().take_while(after).count().min(hulls.len() - 1);
         let mut least = f32::INFINITY;
-        hulls[at].1.iter().map_while(move |edge| {
+        hulls.at(key, value).iter().map_while(move |edge| {
             // Rounding at a boundary of hulls must not make returns rise.
             least = least.min(key * edge.key + value * edge.value);
-            (least > 0.0).then_some((*edge, least))
+            (least > 0.0).then_some((edge, least))
         })
+    }
+}
+
+impl HullsOf {
+    fn new(menu: &[Offer], best: usize, shares: &[f64]) -> Self {
+        let mut hulls: Vec<(f32, usize)> = Vec::new();
+        let mut edges: Vec<Edge> = Vec::new();
+        let mut last = 0;
+        for pair in shares.windows(2) {
+            let hull = hull(menu, best, f64::midpoint(pair[0], pair[1]));
+            #[expect(clippy::cast_possible_truncation, reason = "a share")]
+            let upto = pair[1] as f32;
+            if let Some((end, _)) = hulls.last_mut().filter(|_| edges[last..] == hull[..]) {
+                *end = upto;
+            } else {
+                last = edges.len();
+                edges.extend(hull);
+                hulls.push((upto, edges.len()));
+            }
+        }
+        let first = std::array::from_fn(|guide| {
+            #[expect(clippy::cast_precision_loss, reason = "at most 64")]
+            let share = guide as f32 / GUIDES as f32;
+            u16::try_from(hulls.iter().take_while(|(upto, _)| *upto < share).count())
+                .unwrap_or(u16::MAX)
+        });
+        Self { hulls, edges, first }
+    }
+
+    /// The hull of a row with these damages.
+    #[inline]
+    fn at(&self, key: f32, value: f32) -> &[Edge] {
+        // NaN, of a row that nothing damages, becomes 0.
+        let share = key / (key + value);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "a share of 64"
+        )]
+        let guide = ((share * GUIDES as f32) as usize).min(GUIDES - 1);
+        let mut at = usize::from(self.first[guide]);
+        while at + 1 < self.hulls.len() && share > self.hulls[at].0 {
+            at += 1;
+        }
+        let start = if at == 0 { 0 } else { self.hulls[at - 1].1 };
+        &self.edges[start..self.hulls[at].1]
     }
 }
 
@@ -348,6 +426,50 @@ mod tests {
             let richer = Problem { budget: budget + 200, ..problem };
             let (_, less) = total(&richer, &Marginal::default().allocate(&richer).unwrap());
             prop_assert!(less <= loss + f64::from(row) + 1e-4);
+        }
+    }
+
+    /// Rows of very different magnitudes, so that the budget may end anywhere.
+    fn many_rows() -> impl Strategy<Value = Vec<(f32, f32, u8)>> {
+        let damage = (0.0f32..1.0, -20i32..20).prop_map(|(x, e)| x * 2f32.powi(e));
+        proptest::collection::vec((damage.clone(), damage, 0u8..4), 200..2000)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(60))]
+
+        #[test]
+        fn sampling_changes_nothing(rows in many_rows(), share in 0.0f64..1.1) {
+            let key: Vec<f32> = rows.iter().map(|r| r.0).collect();
+            let value: Vec<f32> = rows.iter().map(|r| r.1).collect();
+            let best: Vec<u8> = rows.iter().map(|r| r.2).collect();
+            let budget = ((44.0 + share * 96.0) * rows.len() as f64) as u64;
+            let problem = Problem {
+                key_damage: &key, value_damage: &value, best: &best, menu: &MENU, budget, seed: 0,
+            };
+            let offers = Marginal::default().allocate(&problem).unwrap();
+
+            // All upgrades sorted by return.
+            let hulls = Hulls::new(&MENU);
+            let mut upgrades: Vec<(f32, usize, Edge)> = (0..rows.len())
+                .flat_map(|row| hulls.upgrades(&problem, row).map(move |(e, g)| (g, row, *e)))
+                .collect();
+            upgrades.sort_by(|a, b| {
+                b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)).then(b.2.to.cmp(&a.2.to))
+            });
+            let mut expected = cheapest(&problem);
+            let mut left = budget - cheapest_bytes(&problem).unwrap();
+            for (_, row, edge) in upgrades {
+                if u64::from(edge.bytes) > left {
+                    break;
+                }
+                left -= u64::from(edge.bytes);
+                expected[row] = edge.to;
+            }
+            // Beyond the first that does not fit, smaller ones may still.
+            prop_assert!(offers.iter().zip(&expected).all(|(o, e)| o <= e));
+            let (bytes, _) = total(&problem, &offers);
+            prop_assert!(bytes <= budget);
         }
     }
 
