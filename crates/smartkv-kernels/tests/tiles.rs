@@ -2,9 +2,12 @@
 
 use proptest::prelude::*;
 use smartkv_core::{
-    Axis, Bits, Codebook, Digits, Format, Kernels, PackedRows, Reference, Role, TILE_ROWS,
+    Axis, Bits, Codebook, Digits, Format, Kernels, PackedRows, Reference, Role, TILE_ROWS, Tiles,
 };
 use smartkv_kernels::variants;
+
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+mod fence;
 
 /// What a place holds that nothing may write to.
 const GUARD: f32 = 12345.0;
@@ -308,6 +311,93 @@ fn weights_that_are_not_finite_show() {
             let mut acc = vec![1.5; head_dim];
             kernels.mix_tiles(rows.tiles_at(0..tiles), &vec![0.0; len], 0, &mut acc);
             assert_eq!(acc, vec![1.5; head_dim], "{kernels:?}, {format}");
+        }
+    }
+}
+
+/// Every slice ends, then begins, where the memory does: an access beyond it kills the test.
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+#[test]
+fn nothing_outside_the_slices_is_touched() {
+    for head_dim in [32, 48, 64, 96] {
+        for format in formats(head_dim) {
+            let tiles = 5usize.next_multiple_of(format.block_rows().div_ceil(TILE_ROWS));
+            for role in [Role::Keys, Role::Values] {
+                let rows = stored(format, role, head_dim, tiles, 1);
+                for n in [1, 3, 4, 7] {
+                    for end in [true, false] {
+                        at_the_edge(rows.tiles_at(0..tiles), n, end);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+fn at_the_edge(tiles: Tiles<'_>, n: usize, end: bool) {
+    use fence::Fenced;
+    let (head_dim, len) = (tiles.head_dim, tiles.count * TILE_ROWS);
+    let mut payload = Fenced::new(tiles.payload, end);
+    let mut scales = Fenced::new(tiles.scales, end);
+    let mut zeros = Fenced::new(tiles.zeros, end);
+    let tiles = Tiles {
+        payload: payload.get(),
+        scales: scales.get(),
+        zeros: zeros.get(),
+        ..tiles
+    };
+    let stride = len + 3;
+    for kernels in variants() {
+        let mut vectors = Fenced::new(&vec![0.25; n * head_dim], end);
+        let mut weights = Fenced::new(&vec![0.5; (n - 1) * stride + len], end);
+        if tiles.role == Role::Keys {
+            let q = vectors.get();
+            let digits = kernels.digits(tiles.format, head_dim, q);
+            kernels.score_tiles(tiles, digits.all(q), weights.get(), stride);
+        } else {
+            kernels.mix_tiles(tiles, weights.get(), stride, vectors.get());
+        }
+    }
+}
+
+/// Lengths are checked before anything is read or written.
+#[test]
+fn short_slices_are_refused() {
+    let (head_dim, count, n, stride) = (64, 4, 3, 70);
+    let len = count * TILE_ROWS;
+    let refused = |run: &mut dyn FnMut()| {
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err()
+    };
+    for format in formats(head_dim) {
+        let keys = stored(format, Role::Keys, head_dim, count, 1);
+        let values = stored(format, Role::Values, head_dim, count, 1);
+        let q = noise(n * head_dim, 1);
+        let run = |kernels: &dyn Kernels, change: &dyn Fn(&mut Tiles<'_>), lacking: usize| {
+            let (mut keys, mut values) = (keys.tiles_at(0..count), values.tiles_at(0..count));
+            change(&mut keys);
+            change(&mut values);
+            let mut weights = vec![0.5; (n - 1) * stride + len - lacking];
+            let mut acc = q.clone();
+            let digits = kernels.digits(format, head_dim, &q);
+            [
+                refused(&mut || kernels.score_tiles(keys, digits.all(&q), &mut weights, stride)),
+                refused(&mut || kernels.mix_tiles(values, &weights, stride, &mut acc)),
+            ]
+        };
+        for kernels in variants() {
+            let label = format!("{kernels:?}, {format}");
+            assert_eq!(run(kernels, &|_| (), 0), [false; 2], "{label}");
+            assert_eq!(run(kernels, &|_| (), 1), [true; 2], "{label}: weights");
+            let short = |tiles: &mut Tiles<'_>| tiles.payload = &tiles.payload[1..];
+            assert_eq!(run(kernels, &short, 0), [true; 2], "{label}: payload");
+            let short = |tiles: &mut Tiles<'_>| tiles.scales = &tiles.scales[1..];
+            assert_eq!(run(kernels, &short, 0), [true; 2], "{label}: scales");
+            let short = |tiles: &mut Tiles<'_>| tiles.zeros = &tiles.zeros[1..];
+            // Narrower groups are left to the reference, which takes missing zero points for none.
+            if !format.symmetric && format.group(head_dim).is_multiple_of(TILE_ROWS) {
+                assert_eq!(run(kernels, &short, 0), [true; 2], "{label}: zeros");
+            }
         }
     }
 }
