@@ -5,10 +5,14 @@
 //! computes what [`Reference`] computes, which [`conformance`](mod@conformance) checks:
 //! encoding bit for bit, everything else to f32 rounding.
 //!
-//! On x86-64 there are `avx512` and `avx2`, written once over a small vector trait. A packed
-//! key or value is unpacked in registers and shared by up to four queries, which is what
-//! decoding with grouped queries needs; when a call has many queries, as a prompt does, rows are
-//! unpacked once into a tile that all queries then read. Other processors use [`Reference`].
+//! On x86-64 there are `avx512` and `avx2`. Tiles of integer codes, which most rows lie in, are
+//! multiplied as integers: queries and weights are split into digits, so that products are exact
+//! and instructions that add up four of them at once do the work. Other rows are unpacked to f32.
+//! Either is written once over a small vector trait. A packed key or value is unpacked in
+//! registers and shared by up to four queries, which is what decoding with grouped queries needs;
+//! when a call has many queries, as a prompt does, tiles are unpacked once for all of them.
+//!
+//! On 64-bit ARM there is `neon`, for tiles. Other processors use [`Reference`].
 #![deny(unsafe_op_in_unsafe_fn)]
 #![warn(missing_docs, clippy::undocumented_unsafe_blocks)]
 

@@ -1,7 +1,7 @@
 //! Weights as digits.
 
 use super::Integers;
-use super::digits::{grid, write};
+use super::digits::grid;
 use super::dots::Source;
 use half::f16;
 use smartkv_core::TILE_ROWS;
@@ -60,37 +60,80 @@ pub(super) unsafe fn weigh<S: Integers>(
     digits: &mut [i8; 2 * CHUNK],
 ) -> Weighed {
     debug_assert!(tiles * TILE_ROWS <= CHUNK);
-    let mut scaled = [0.0f32; CHUNK];
-    let mut most = simd.splat_int(0);
-    let mut zero = simd.splat(0.0);
-    // SAFETY: promised by the caller; the buffers hold a chunk.
-    unsafe {
-        for tile in 0..tiles {
-            for row in (0..TILE_ROWS).step_by(S::LANES) {
-                let at = tile * TILE_ROWS + row;
-                let mut weight = simd.load(weights.add(at));
-                match grids.zeros {
-                    Some(zeros) => {
-                        let zeros = simd.load_half(zeros.add(tile * grids.step + row));
-                        zero = simd.fma(weight, zeros, zero);
-                    }
-                    None => zero = simd.add(zero, weight),
+    let zero = simd.splat(0.0);
+    let mut weighing = Weighing {
+        scaled: [zero; VECTORS],
+        most: simd.splat_int(0),
+        zero,
+    };
+    // A loop over whole chunks is unrolled, so that the weights stay in registers.
+    for at in 0..CHUNK / S::LANES {
+        if at * S::LANES < tiles * TILE_ROWS {
+            // SAFETY: promised by the caller.
+            unsafe { weighing.take(simd, weights, at, grids) };
+        }
+    }
+    weighing.split(simd, grids, digits)
+}
+
+/// Vectors of a chunk, where they are shortest.
+const VECTORS: usize = CHUNK / 4;
+
+/// A chunk of weights in the making.
+struct Weighing<S: Integers> {
+    /// Weights times scales, 0 beyond the last.
+    scaled: [S::Reals; VECTORS],
+    most: S::Sums,
+    zero: S::Reals,
+}
+
+impl<S: Integers> Weighing<S> {
+    /// Takes in the `at`-th vector.
+    ///
+    /// # Safety
+    /// As of [`weigh`].
+    #[inline(always)]
+    unsafe fn take(&mut self, simd: S, weights: *const f32, at: usize, grids: Grids) {
+        let row = at * S::LANES;
+        let grid = row / TILE_ROWS * grids.step + row % TILE_ROWS;
+        // SAFETY: promised by the caller.
+        unsafe {
+            let mut weight = simd.load(weights.add(row));
+            match grids.zeros {
+                Some(zeros) => {
+                    self.zero = simd.fma(weight, simd.load_half(zeros.add(grid)), self.zero);
                 }
-                if let Some(scales) = grids.scales {
-                    let scales = simd.load_half(scales.add(tile * grids.step + row));
-                    weight = simd.mul(weight, scales);
-                }
-                most = simd.max_bits(weight, most);
-                simd.store(scaled.as_mut_ptr().add(at), weight);
+                None => self.zero = simd.add(self.zero, weight),
+            }
+            if let Some(scales) = grids.scales {
+                weight = simd.mul(weight, simd.load_half(scales.add(grid)));
+            }
+            self.most = simd.max_bits(weight, self.most);
+            self.scaled[at] = weight;
+        }
+    }
+
+    /// Splits the vectors.
+    #[inline(always)]
+    fn split(self, simd: S, grids: Grids, digits: &mut [i8; 2 * CHUNK]) -> Weighed {
+        let (scale, inverse) = grid(f32::from_bits(simd.largest_bits(self.most)));
+        let inverse = simd.splat(inverse);
+        let (high, low) = digits.split_at_mut(CHUNK);
+        let mut sum = simd.splat_int(0);
+        for at in 0..CHUNK / S::LANES {
+            let n = simd.nearest(simd.mul(self.scaled[at], inverse));
+            let (a, b) = simd.split(n);
+            sum = simd.add_int(sum, n);
+            // SAFETY: each half has room for a chunk.
+            unsafe {
+                simd.store_digits(high.as_mut_ptr().add(at * S::LANES), a);
+                simd.store_digits(low.as_mut_ptr().add(at * S::LANES), b);
             }
         }
-        let (scale, inverse) = grid(f32::from_bits(simd.largest_bits(most)));
-        let (high, low) = digits.split_at_mut(CHUNK);
-        let (high, low) = (high.as_mut_ptr(), low.as_mut_ptr());
-        let sum = write(simd, scaled.as_ptr(), tiles * TILE_ROWS, inverse, high, low);
         // Without scales, zero points are those of channels: the weights are summed up for them.
         let wanted = grids.zeros.is_some() || grids.scales.is_none();
-        let zero = if wanted { simd.total(zero) } else { 0.0 };
+        let zero = if wanted { simd.total(self.zero) } else { 0.0 };
+        let sum = simd.total_int(sum);
         Weighed { scale, sum, zero }
     }
 }
