@@ -5,7 +5,7 @@ use smartkv::assets::{Policy, Progress, resolve_model};
 use smartkv::config::StrategySpec;
 use smartkv_core::{AttnStep, Cache, CacheShape, KvHook, Result};
 use smartkv_eval::{LockstepOptions, NoProgress, Unwatched, Windows, lockstep};
-use smartkv_host::{LoadOptions, LogitsFor, Model, PlainCache};
+use smartkv_host::{LoadOptions, LogitsFor, Model, PlainCache, WeightMode};
 use std::path::Path;
 
 /// Plain attention over keys and values rounded to f16.
@@ -48,8 +48,8 @@ fn plain(model: &Model) -> PlainCache {
     PlainCache::new(model.cache_shape(1).expect("a batch of one"))
 }
 
-fn load(path: &Path) -> (Model, Vec<u32>) {
-    let model = Model::load(path, LoadOptions::default()).expect("the model loads");
+fn load(path: &Path, weights: WeightMode) -> (Model, Vec<u32>) {
+    let model = Model::load(path, LoadOptions { weights }).expect("the model loads");
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("LICENSE-APACHE");
     let text = std::fs::read_to_string(file).expect("the licence is there");
     let tokens = model.tokenizer().encode(&text, true).expect("text encodes");
@@ -124,10 +124,13 @@ struct Bounds {
     same: f32,
     mean: f64,
     exact: f32,
+    /// Relative differences of perplexity, likewise.
+    gap: f64,
+    exact_gap: f64,
 }
 
-fn check(path: &Path, windows: Windows, bounds: &Bounds) {
-    let (model, tokens) = load(path);
+fn check(path: &Path, weights: WeightMode, windows: Windows, bounds: &Bounds) {
+    let (model, tokens) = load(path, weights);
     let part = &tokens[..80];
     let here = logits(&model, part, &mut identity(&model));
     let there = logits(&model, part, &mut PlainF16(plain(&model)));
@@ -143,13 +146,16 @@ fn check(path: &Path, windows: Windows, bounds: &Bounds) {
         typical < bounds.mean,
         "{typical:e} from plain attention in f16 on average"
     );
-    assert!(gap < 1e-4, "perplexity {gap:e} from plain attention in f16");
+    assert!(
+        gap < bounds.gap,
+        "perplexity {gap:e} from plain attention in f16"
+    );
     assert!(
         exact > 0.0 && exact < bounds.exact,
         "{exact:e} from plain attention in f32"
     );
     assert!(
-        exact_gap < 1e-3,
+        exact_gap < bounds.exact_gap,
         "perplexity {exact_gap:e} from plain attention in f32"
     );
 }
@@ -159,6 +165,7 @@ fn on_the_tiny_model() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/tiny-llama");
     check(
         &path,
+        WeightMode::F32,
         Windows {
             prefill: 64,
             score: 64,
@@ -168,31 +175,60 @@ fn on_the_tiny_model() {
             same: 1e-3,
             mean: 1e-5,
             exact: 0.01,
+            gap: 1e-4,
+            exact_gap: 1e-3,
         },
     );
 }
 
-#[test]
-fn on_the_default_model() {
+fn default_model(weights: WeightMode, bounds: &Bounds) {
     let path = resolve_model(
         "smollm2-135m-instruct",
         &Policy::from_env(),
         &Progress::Silent,
     );
     let path = path.expect("the default model is at hand or can be fetched");
-    // Logits reach 40, and 11 bits pass through 30 layers. Observed: 0.02
-    // (0.002 on average) and 0.11.
     check(
         &path,
+        weights,
         Windows {
             prefill: 256,
             score: 32,
             count: 4,
         },
+        bounds,
+    );
+}
+
+#[test]
+fn on_the_default_model() {
+    // Logits reach 40, and 11 bits pass through 30 layers. Observed: 0.02
+    // (0.002 on average) and 0.11.
+    default_model(
+        WeightMode::F32,
         &Bounds {
             same: 0.1,
             mean: 5e-3,
             exact: 0.5,
+            gap: 1e-4,
+            exact_gap: 1e-3,
+        },
+    );
+}
+
+#[test]
+fn on_the_default_model_with_quantised_weights() {
+    // Products round activations to 14 bits of a group's largest, so what differs in the last bit
+    // before a product may differ by a step after it. Observed: 0.054 (0.005 on average), 0.062;
+    // perplexity over 128 tokens: 4e-4, 3e-4.
+    default_model(
+        WeightMode::Auto,
+        &Bounds {
+            same: 0.2,
+            mean: 0.02,
+            exact: 0.5,
+            gap: 1.5e-3,
+            exact_gap: 1.5e-3,
         },
     );
 }
