@@ -45,8 +45,13 @@ impl<Q: Constants, const BITS: usize, const BOOK: bool, const NQ: usize> Kernel
                 assert!(zeros.is_none_or(|zeros| zeros.len() >= groups * rows));
             }
         }
-        // As many tiles at a time as leave registers for the sums.
-        let together = if S::LANES == 16 { tiles / 2 * 2 } else { 0 };
+        // As many tiles at a time as leave registers for the sums; one where they come from
+        // memory, which is read faster in a row.
+        let together = if S::LANES == 16 && !Q::STREAMS {
+            tiles / 2 * 2
+        } else {
+            0
+        };
         let out = self.call.out.as_mut_ptr();
         // SAFETY: the tiles exist, and every slice holds what its shape says.
         unsafe {
