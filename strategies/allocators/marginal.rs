@@ -93,7 +93,7 @@ fn spend(
     near: RangeInclusive<usize>,
 ) -> Option<Vec<u8>> {
     let mut offers = cheapest(problem);
-    let dearest = |offer: u8| u64::from(problem.menu[usize::from(offer)].bytes);
+    let price = |offer: u8| u64::from(problem.menu[usize::from(offer)].bytes);
     // Per task: bytes of upgrades above, those within, and whether any is below.
     let parts: Vec<(u64, Vec<Contested>, bool)> = offers
         .par_chunks_mut(ROWS_A_TASK)
@@ -113,7 +113,7 @@ fn spend(
                         break;
                     }
                 }
-                bytes += dearest(*offer) - dearest(cheapest);
+                bytes += price(*offer) - price(cheapest);
             }
             (bytes, contested, below)
         })
