@@ -75,7 +75,15 @@ impl Strategy for SmartKv {
             return Err(Error::parameter("bits", format!("{:?}", self.bits), expected));
         }
         let Self { window, sinks, rotate, .. } = *self;
-        Ok(Layout { tiers, window, sinks, period: self.realloc_every, positions: false, rotate })
+        Ok(Layout {
+            tiers,
+            window,
+            sinks,
+            period: self.realloc_every,
+            rotate,
+            positions: false,
+            evicts: false,
+        })
     }
 
     fn tracker(&self) -> Option<&dyn Tracker> {
@@ -91,7 +99,7 @@ impl Strategy for SmartKv {
         // The spreads become damages in place.
         let RowTable {
             place, score, mut key_spread, mut value_spread, lane_ends, query_energy, value_energy, ..
-        } = cx.rows();
+        } = cx.rows()?;
         let (mut keys, mut values) = (key_spread.as_mut_slice(), value_spread.as_mut_slice());
         let mut lanes = Vec::with_capacity(lane_ends.len());
         let mut start = 0;

@@ -18,7 +18,7 @@ pub(super) struct StrategiesArgs {
     name: Option<String>,
 }
 
-const KINDS: [Kind; 3] = [Kind::Strategy, Kind::Tracker, Kind::Allocator];
+const KINDS: [Kind; 4] = [Kind::Strategy, Kind::Tracker, Kind::Allocator, Kind::Split];
 
 pub(super) fn run(args: &StrategiesArgs, json: bool) -> anyhow::Result<()> {
     match &args.name {
@@ -43,6 +43,7 @@ fn list(as_json: bool) -> anyhow::Result<()> {
             "strategies": all(Kind::Strategy)?,
             "trackers": all(Kind::Tracker)?,
             "allocators": all(Kind::Allocator)?,
+            "splits": all(Kind::Split)?,
             "configurations": shipped,
         }));
     }

@@ -26,8 +26,8 @@ impl Tracker for Ema {
         Ok(())
     }
 
-    fn watch(&self) -> Watch {
-        Watch { prompt_queries: self.prompt_queries }
+    fn watch(&self) -> Option<Watch> {
+        Some(Watch { prompt_queries: self.prompt_queries })
     }
 
     fn fold(&self, seen: &Seen<'_>, score: &mut [f32]) {

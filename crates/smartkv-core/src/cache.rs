@@ -16,7 +16,7 @@ use crate::kernels::{Kernels, Reference};
 use crate::layout::Layout;
 use crate::memory::Memory;
 use crate::shape::CacheShape;
-use crate::strategy::{Seen, Strategy};
+use crate::strategy::{Seen, Strategy, Tracker, Watch};
 use attend::{Heads, LaneStep, Scratch};
 use half::f16;
 use lane::{Energies, Lane};
@@ -93,9 +93,10 @@ impl CacheBuilder {
         shape.check()?;
         let layout = strategy.layout(&shape)?;
         layout.check(&shape)?;
+        let reads_positions = strategy.tracker().is_some_and(Tracker::positions);
         let columns = Columns {
-            positions: layout.positions,
-            scores: strategy.tracker().is_some(),
+            positions: layout.positions || reads_positions,
+            scores: watch(strategy.as_ref()).is_some(),
         };
         let budget = budget.or_else(|| strategy.default_budget());
         let lane = Lane::new(&layout, shape.head_dim, columns);
@@ -147,6 +148,11 @@ pub struct Cache {
 
 /// Tokens in a step from which the rows of its lanes are prepared in parallel.
 const PARALLEL_TOKENS: usize = 32;
+
+/// What the strategy's tracker observes.
+fn watch(strategy: &dyn Strategy) -> Option<Watch> {
+    strategy.tracker().and_then(Tracker::watch)
+}
 
 /// Calls `work(index, lane, step)` for every lane of a layer.
 fn for_each_lane(
@@ -297,8 +303,8 @@ impl Cache {
         if work.tokens == 0 {
             return;
         }
-        let watch = self.strategy.tracker().map(super::strategy::Tracker::watch);
-        work.watched = watch.map_or(0, |w| w.prompt_queries.clamp(1, work.tokens));
+        work.watched = watch(self.strategy.as_ref())
+            .map_or(0, |watch| watch.prompt_queries.clamp(1, work.tokens));
         let group = self.shape.group();
         let take = |data: &[f32], heads: std::ops::Range<usize>, of: usize, out: &mut Vec<f32>| {
             out.clear();
@@ -331,6 +337,9 @@ impl Cache {
         let Some(tracker) = self.strategy.tracker() else {
             return;
         };
+        if seen.watched == 0 {
+            return;
+        }
         let (len, group) = (lane.len(), self.shape.group());
         // Rows before the step, and its tokens before the watched ones, are seen by all watched
         // queries; a watched token's row by those from its own on.

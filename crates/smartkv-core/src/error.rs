@@ -48,6 +48,9 @@ pub enum Error {
         /// Which rule it breaks.
         reason: String,
     },
+    /// A decision that a strategy's own parts make impossible; the cache adds the strategy's name.
+    #[error("{0}")]
+    Policy(String),
     /// A name that no registered plugin has.
     #[error("unknown {family} `{name}`{}", Suggest(.suggestion))]
     Unknown {

@@ -55,6 +55,8 @@ pub struct Layout {
     /// Store keys and values rotated by an orthonormal Hadamard transform of each head, which
     /// spreads outlier channels (`QuaRot`, arXiv 2404.00456). Queries and outputs follow.
     pub rotate: bool,
+    /// Plans may evict rows. Then any budget can be held, and a row may cost nothing.
+    pub evicts: bool,
 }
 
 impl Layout {
@@ -68,6 +70,19 @@ impl Layout {
             period: 1,
             positions: false,
             rotate: false,
+            evicts: false,
+        }
+    }
+
+    /// One f16 tier of which a plan evicts rows, the newest `window` of them protected.
+    #[must_use]
+    pub fn evicting(sinks: usize, window: usize, period: usize) -> Self {
+        Self {
+            sinks,
+            window,
+            period,
+            evicts: true,
+            ..Self::constant(Tier::same(Format::F16))
         }
     }
 

@@ -37,9 +37,10 @@ pub use memory::Memory;
 pub use packed::{PackedRows, Role, TILE_ROWS};
 pub use place::{Place, Plan};
 pub use shape::CacheShape;
-pub use smartkv_macros::{allocator, config, strategy, tracker};
+pub use smartkv_macros::{allocator, config, split, strategy, tracker};
 pub use strategy::{
-    Allocator, Infeasible, Offer, PlanCx, Problem, RowTable, Seen, Strategy, Tracker, Watch,
+    Allocator, Infeasible, LaneRows, Lanes, Offer, PlanCx, Problem, RowTable, Seen, Split,
+    Strategy, Tracker, Watch,
 };
 
 /// What the attribute macros expand to; not for people.

@@ -19,6 +19,8 @@ pub enum Place {
 pub enum Plan {
     /// Every row that leaves the window goes to this place; all others stay.
     FlushTo(Place),
+    /// The same with a place for each lane, ordered by layer, then kv head.
+    FlushEach(Vec<Place>),
     /// One place for every row, in the order of [`RowTable`](crate::strategy::RowTable).
     Assign(Vec<Place>),
 }

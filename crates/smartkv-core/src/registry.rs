@@ -14,6 +14,8 @@ pub enum Kind {
     Tracker,
     /// Spends a budget.
     Allocator,
+    /// Shares kept rows among layers and heads.
+    Split,
 }
 
 impl Kind {
@@ -24,6 +26,7 @@ impl Kind {
             Self::Strategy => "strategy",
             Self::Tracker => "tracker",
             Self::Allocator => "allocator",
+            Self::Split => "split",
         }
     }
 }
@@ -143,7 +146,7 @@ pub fn strategy(config: &Value) -> Result<Arc<dyn Strategy>> {
 /// # Errors
 /// Two plugins with one name: typetag would make both unusable.
 pub fn check() -> Result<()> {
-    for kind in [Kind::Strategy, Kind::Tracker, Kind::Allocator] {
+    for kind in [Kind::Strategy, Kind::Tracker, Kind::Allocator, Kind::Split] {
         for pair in entries(kind).windows(2) {
             if pair[0].name == pair[1].name {
                 return Err(Error::parameter(

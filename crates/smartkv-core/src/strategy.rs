@@ -2,8 +2,13 @@
 //!
 //! All three are immutable, serialisable values. They return data; the cache executes it.
 
+mod keep;
+mod lane_rows;
 mod rows;
 
+pub use keep::{Lanes, Split};
+pub use lane_rows::LaneRows;
+pub(crate) use lane_rows::Side;
 pub(crate) use rows::RowColumns;
 pub use rows::{PlanCx, RowTable};
 
@@ -65,7 +70,11 @@ pub struct Seen<'a> {
     pub queries: u32,
 }
 
-/// Folds observed attention into one importance score per (layer, lane, token).
+/// Scores every (layer, lane, token): higher is more important.
+///
+/// A score can come from attention that is observed as it happens, folded into a column of the
+/// cache that moves with its token; or from what is known when a plan is made (position, keys,
+/// values); or from both.
 #[typetag::serde(tag = "type")]
 pub trait Tracker: Debug + Send + Sync {
     /// Checks parameters that a type cannot.
@@ -76,12 +85,27 @@ pub trait Tracker: Debug + Send + Sync {
         Ok(())
     }
 
-    /// What to observe; only that is paid for.
-    fn watch(&self) -> Watch;
+    /// What to observe; only that is paid for. `None` needs no column and no attention.
+    fn watch(&self) -> Option<Watch> {
+        None
+    }
 
-    /// Updates the scores of the rows of `seen`. New rows start at 0. Rows of one step may come
-    /// in several calls.
-    fn fold(&self, seen: &Seen<'_>, score: &mut [f32]);
+    /// Updates the score column of the rows of `seen`. New rows start at 0. Rows of one step may
+    /// come in several calls.
+    fn fold(&self, seen: &Seen<'_>, score: &mut [f32]) {
+        let _ = (seen, score);
+    }
+
+    /// The scores that a plan sees, where they are not the column itself: one a row.
+    fn refine(&self, rows: &LaneRows<'_>) -> Option<Vec<f32>> {
+        let _ = rows;
+        None
+    }
+
+    /// Whether [`refine`](Self::refine) reads positions: then the cache keeps them.
+    fn positions(&self) -> bool {
+        false
+    }
 }
 
 /// One way to store a row, with its price and its expected damage.

@@ -1,4 +1,4 @@
-//! Attributes that register strategies, trackers and allocators.
+//! Attributes that register strategies and their parts.
 //!
 //! A plugin is a struct and one trait impl, in one file:
 //!
@@ -16,8 +16,8 @@
 //! ```
 //!
 //! `#[config]` derives `Debug`, `Default` and strict serde, and keeps the doc comments as the
-//! manual: a field without one does not compile. `#[strategy]`, `#[tracker]` and `#[allocator]`
-//! emit the typetag impl and the registry entry from one name.
+//! manual: a field without one does not compile. `#[strategy]`, `#[tracker]`, `#[allocator]` and
+//! `#[split]` emit the typetag impl and the registry entry from one name.
 
 mod config;
 mod register;
@@ -59,6 +59,14 @@ pub fn tracker(args: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn allocator(args: TokenStream, item: TokenStream) -> TokenStream {
     register::expand("Allocator", args.into(), item.into())
+        .unwrap_or_else(|e| e.to_compile_error())
+        .into()
+}
+
+/// Registers an `impl Split for T`.
+#[proc_macro_attribute]
+pub fn split(args: TokenStream, item: TokenStream) -> TokenStream {
+    register::expand("Split", args.into(), item.into())
         .unwrap_or_else(|e| e.to_compile_error())
         .into()
 }

@@ -5,7 +5,7 @@ use crate::format::Format;
 use crate::kernels::Kernels;
 use crate::layout::{Layout, Tier};
 use crate::place::Place;
-use crate::strategy::RowColumns;
+use crate::strategy::{RowColumns, Side};
 
 /// Running means that turn rounding errors into expected output errors.
 #[derive(Debug, Clone, Copy, Default)]
@@ -113,6 +113,28 @@ impl Lane {
             rows.place.fill(Place::Tier(tier));
             segment.describe(0..segment.len(), &mut rows);
         }
+    }
+
+    /// Keys or values of this lane's plannable rows, `[rows, head_dim]`.
+    pub(super) fn decode(
+        &self,
+        kernels: &dyn Kernels,
+        side: Side,
+        sinks: usize,
+        leaving: usize,
+    ) -> Vec<f32> {
+        let mut rows = Vec::new();
+        let window = self.window.side(side);
+        for row in sinks..sinks + leaving {
+            window.gather(kernels, row, &mut rows);
+        }
+        for segment in &self.tiers {
+            let packed = segment.side(side);
+            let start = rows.len();
+            rows.resize(start + packed.len() * packed.head_dim(), 0.0);
+            packed.decode(kernels, &mut rows[start..]);
+        }
+        rows
     }
 
     /// Mean query energy and mean squared value element.

@@ -2,10 +2,11 @@
 
 use super::Cache;
 use super::lane::{Energies, Lane, LanePlan};
+use super::rotate;
 use super::segment::Segment;
 use crate::error::{Error, Result};
 use crate::place::{Place, Plan};
-use crate::strategy::{PlanCx, RowTable};
+use crate::strategy::{PlanCx, RowTable, Side};
 use rayon::prelude::*;
 
 /// Full-precision rows a sequence may keep now.
@@ -18,7 +19,7 @@ struct Window {
 }
 
 impl Cache {
-    /// Bytes of one row in f16, and in the cheapest tier, columns included.
+    /// Bytes of one row in f16, and in the cheapest place a plan has for it, columns included.
     fn row_prices(&self) -> (usize, usize) {
         let columns = self.columns.bytes();
         let head_dim = self.shape.head_dim;
@@ -26,12 +27,10 @@ impl Cache {
             .layout
             .tiers
             .iter()
-            .map(|tier| tier.row_bytes(head_dim))
+            .map(|tier| tier.row_bytes(head_dim) + columns)
             .min();
-        (
-            self.shape.f16_row_bytes() + columns,
-            cheapest.unwrap_or(0) + columns,
-        )
+        let cheapest = if self.layout.evicts { None } else { cheapest };
+        (self.shape.f16_row_bytes() + columns, cheapest.unwrap_or(0))
     }
 
     fn lanes_per_sequence(&self) -> usize {
@@ -190,9 +189,17 @@ impl Cache {
             budget,
             column_bytes: self.columns.bytes(),
             seed: self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ seen as u64,
+            tracker: self.strategy.tracker(),
             rows: &|| self.table(cut, mine),
+            stored: &|lane, side| self.stored(cut, mine[lane], side),
         };
-        let plan = self.strategy.plan(&cx)?;
+        let plan = self.strategy.plan(&cx).map_err(|error| match error {
+            Error::Policy(reason) => Error::Plan {
+                strategy: self.strategy.typetag_name().to_string(),
+                reason,
+            },
+            other => other,
+        })?;
         self.check_plan(&plan, cut, mine, budget)?;
         Ok(plan)
     }
@@ -215,6 +222,16 @@ impl Cache {
                 self.lanes[lane].describe(cut.sinks, cut.leaving, &mut part);
             });
         table
+    }
+
+    /// Keys or values of the plannable rows of a lane, as the host gave them.
+    fn stored(&self, cut: Cut, lane: usize, side: Side) -> Vec<f32> {
+        let head_dim = self.shape.head_dim;
+        let mut rows = self.lanes[lane].decode(self.kernels, side, cut.sinks, cut.leaving);
+        if self.layout.rotate {
+            rotate::rotate(&mut rows, head_dim);
+        }
+        rows
     }
 
     /// A plan moves rows down only, to places that exist, within the budget.
@@ -241,22 +258,30 @@ impl Cache {
             Place::Tier(tier) => prices[usize::from(tier)],
             _ => 0,
         };
+        let held: u64 = mine
+            .iter()
+            .flat_map(|&lane| self.lanes[lane].tiers.iter().zip(&prices))
+            .map(|(segment, price)| segment.len() as u64 * price)
+            .sum();
         let mut bytes = 0;
         match plan {
             Plan::FlushTo(place) => {
                 if !exists(*place) {
                     return refuse(format!("flushes to {place:?}, of {tiers} tiers"));
                 }
-                for &lane in mine {
-                    let lane = &self.lanes[lane];
-                    bytes += price(*place) * cut.leaving as u64;
-                    bytes += lane
-                        .tiers
-                        .iter()
-                        .zip(&prices)
-                        .map(|(s, p)| s.len() as u64 * p)
-                        .sum::<u64>();
+                let leaving = (cut.leaving * mine.len()) as u64;
+                bytes = held + price(*place) * leaving;
+            }
+            Plan::FlushEach(places) => {
+                if places.len() != mine.len() {
+                    let lanes = mine.len();
+                    return refuse(format!("has {} places for {lanes} lanes", places.len()));
                 }
+                if let Some(place) = places.iter().find(|place| !exists(**place)) {
+                    return refuse(format!("flushes to {place:?}, of {tiers} tiers"));
+                }
+                let flushed: u64 = places.iter().map(|place| price(*place)).sum();
+                bytes = held + flushed * cut.leaving as u64;
             }
             Plan::Assign(places) => {
                 let rows: usize = mine
@@ -308,6 +333,7 @@ impl Cache {
         let kernels = self.kernels;
         let plans: Vec<LanePlan<'_>> = match plan {
             Plan::FlushTo(place) => vec![LanePlan::FlushTo(*place); mine.len()],
+            Plan::FlushEach(places) => places.iter().map(|p| LanePlan::FlushTo(*p)).collect(),
             Plan::Assign(places) => {
                 let parts = self.parts(places, cut, mine).into_iter();
                 parts.map(|(_, own)| LanePlan::Assign(own)).collect()

@@ -3,7 +3,7 @@
 use crate::kernels::Kernels;
 use crate::layout::Tier;
 use crate::packed::{PackedRows, Role, reserve, shrink};
-use crate::strategy::RowColumns;
+use crate::strategy::{RowColumns, Side};
 use std::ops::Range;
 
 /// Which columns a cache keeps beside its rows.
@@ -72,6 +72,14 @@ impl Segment {
 
     pub(super) fn is_empty(&self) -> bool {
         self.k.is_empty()
+    }
+
+    /// Its keys or its values.
+    pub(super) fn side(&self, side: Side) -> &PackedRows {
+        match side {
+            Side::Keys => &self.k,
+            Side::Values => &self.v,
+        }
     }
 
     /// See [`Tier::block_rows`].

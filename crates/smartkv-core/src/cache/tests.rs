@@ -32,10 +32,10 @@ struct Sum;
 
 #[tracker("test-sum")]
 impl Tracker for Sum {
-    fn watch(&self) -> Watch {
-        Watch {
+    fn watch(&self) -> Option<Watch> {
+        Some(Watch {
             prompt_queries: usize::MAX,
-        }
+        })
     }
 
     fn fold(&self, seen: &Seen<'_>, score: &mut [f32]) {
@@ -63,6 +63,7 @@ impl Strategy for Scatter {
             period: 3,
             positions,
             rotate,
+            evicts: self.evict,
         })
     }
 
@@ -71,7 +72,7 @@ impl Strategy for Scatter {
     }
 
     fn plan(&self, cx: &PlanCx<'_>) -> Result<Plan> {
-        let rows = cx.rows();
+        let rows = cx.rows()?;
         let places = rows.place.iter().enumerate().map(|(index, &from)| {
             let lot = (index as u64 + 1).wrapping_mul(self.seed ^ cx.seed | 1) >> 7;
             let menu = [
@@ -106,7 +107,7 @@ impl Strategy for Raise {
             Place::Window => Place::Tier(1),
             _ => Place::Tier(0),
         };
-        Ok(Plan::Assign(cx.rows().place.iter().map(place).collect()))
+        Ok(Plan::Assign(cx.rows()?.place.iter().map(place).collect()))
     }
 }
 
@@ -344,7 +345,7 @@ impl Strategy for Blocks {
         if !self.bad {
             return Ok(Plan::FlushTo(Place::Tier(0)));
         }
-        let mut places = vec![Place::Tier(0); cx.rows().len()];
+        let mut places = vec![Place::Tier(0); cx.rows()?.len()];
         places[3] = Place::Evicted;
         Ok(Plan::Assign(places))
     }

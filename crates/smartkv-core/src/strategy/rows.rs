@@ -1,10 +1,12 @@
 //! What a strategy sees when it plans: the rows of one sequence, as flat columns.
 
 use crate::budget::Budget;
+use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::place::Place;
 use crate::shape::CacheShape;
-use crate::strategy::Offer;
+use crate::strategy::{LaneRows, Offer, Side, Tracker};
+use rayon::prelude::*;
 
 /// The state of one sequence at a planning point.
 pub struct PlanCx<'a> {
@@ -23,7 +25,11 @@ pub struct PlanCx<'a> {
     pub column_bytes: usize,
     /// A number that depends on the cache's seed and the tokens seen, for drawing lots.
     pub seed: u64,
+    /// Refines the score column of a table.
+    pub(crate) tracker: Option<&'a dyn Tracker>,
     pub(crate) rows: &'a dyn Fn() -> RowTable,
+    /// Decoded keys or values of one lane, in the order of the table.
+    pub(crate) stored: &'a (dyn Fn(usize, Side) -> Vec<f32> + Sync),
 }
 
 impl std::fmt::Debug for PlanCx<'_> {
@@ -39,9 +45,63 @@ impl std::fmt::Debug for PlanCx<'_> {
 impl PlanCx<'_> {
     /// The rows that a plan may move. Collecting them costs one pass over the columns, so a
     /// strategy that treats all rows alike should not ask.
+    ///
+    /// # Errors
+    /// Scores of the tracker that are NaN, or not one a row.
+    pub fn rows(&self) -> Result<RowTable> {
+        let mut table = (self.rows)();
+        let Some(tracker) = self.tracker else {
+            return Ok(table);
+        };
+        let refined: Vec<Option<Vec<f32>>> = (0..table.lane_ends.len())
+            .map(|lane| self.lane(&table, lane))
+            .collect::<Vec<_>>()
+            .par_iter()
+            .map(|rows| tracker.refine(rows))
+            .collect();
+        for (lane, refined) in refined.into_iter().enumerate() {
+            let Some(refined) = refined else { continue };
+            let rows = table.lane_rows(lane);
+            if refined.len() != rows.len() {
+                return Err(Error::Policy(format!(
+                    "tracker `{}` gives {} scores for {} rows",
+                    tracker.typetag_name(),
+                    refined.len(),
+                    rows.len()
+                )));
+            }
+            // Without a column there is none yet.
+            table.score.resize(table.place.len(), 0.0);
+            table.score[rows].copy_from_slice(&refined);
+        }
+        if let Some(row) = table.score.iter().position(|score| score.is_nan()) {
+            return Err(Error::Policy(format!(
+                "tracker `{}`: the score of row {row} is NaN",
+                tracker.typetag_name()
+            )));
+        }
+        Ok(table)
+    }
+
+    /// Lane `lane` of a table: its columns, and its keys and values for those who ask.
+    ///
+    /// # Panics
+    /// When the table has no such lane.
     #[must_use]
-    pub fn rows(&self) -> RowTable {
-        (self.rows)()
+    pub fn lane<'t>(&'t self, table: &'t RowTable, lane: usize) -> LaneRows<'t> {
+        let rows = table.lane_rows(lane);
+        LaneRows {
+            shape: self.shape,
+            layer: lane / self.shape.kv_heads,
+            kv_head: lane % self.shape.kv_heads,
+            seen: self.seen,
+            seed: self.seed,
+            place: &table.place[rows.clone()],
+            position: table.position.get(rows.clone()).unwrap_or_default(),
+            score: table.score.get(rows).unwrap_or_default(),
+            lane,
+            stored: self.stored,
+        }
     }
 
     /// The tiers as offers: price of a row, and mean squared rounding error of an element per
@@ -164,6 +224,20 @@ impl RowTable {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.place.is_empty()
+    }
+
+    /// Row range of one lane.
+    ///
+    /// # Panics
+    /// When there is no such lane.
+    #[must_use]
+    pub fn lane_rows(&self, lane: usize) -> std::ops::Range<usize> {
+        let start = if lane == 0 {
+            0
+        } else {
+            self.lane_ends[lane - 1]
+        };
+        start..self.lane_ends[lane]
     }
 
     /// Row ranges of the lanes, in order.

@@ -1,0 +1,82 @@
+//! What a tracker or an evictor may look at in one lane: more than columns, for those who ask.
+
+use crate::place::Place;
+use crate::shape::CacheShape;
+use std::fmt;
+use std::ops::Range;
+
+/// Which half of a cached token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Keys,
+    Values,
+}
+
+/// The rows of one lane that a plan may move, in the order of [`RowTable`](super::RowTable):
+/// first those that leave the window (oldest first), then tier 0, tier 1, ….
+#[derive(Clone, Copy)]
+pub struct LaneRows<'a> {
+    /// Shape of the cache.
+    pub shape: &'a CacheShape,
+    /// Layer of the lane.
+    pub layer: usize,
+    /// Kv head of the lane.
+    pub kv_head: usize,
+    /// Tokens the sequence has seen.
+    pub seen: usize,
+    /// A number that depends on the cache's seed only.
+    pub seed: u64,
+    /// Where each row is now.
+    pub place: &'a [Place],
+    /// Position of each token; empty unless the layout keeps positions.
+    pub position: &'a [u32],
+    /// Score of each row; empty without a tracker that watches.
+    pub score: &'a [f32],
+    /// Index of the lane in its sequence.
+    pub(crate) lane: usize,
+    pub(crate) stored: &'a (dyn Fn(usize, Side) -> Vec<f32> + Sync),
+}
+
+impl fmt::Debug for LaneRows<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LaneRows")
+            .field("layer", &self.layer)
+            .field("kv_head", &self.kv_head)
+            .field("rows", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl LaneRows<'_> {
+    /// Number of rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.place.len()
+    }
+
+    /// Whether there is no row.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.place.is_empty()
+    }
+
+    /// The rows that leave the window now: consecutive tokens, oldest first.
+    #[must_use]
+    pub fn leaving(&self) -> Range<usize> {
+        let leaving = self.place.iter().take_while(|p| **p == Place::Window);
+        0..leaving.count()
+    }
+
+    /// Keys after `RoPE` as they are stored now, `[len, head_dim]`: exact to f16 in the window,
+    /// decoded from their tier otherwise. Costs a pass over the lane.
+    #[must_use]
+    pub fn keys(&self) -> Vec<f32> {
+        (self.stored)(self.lane, Side::Keys)
+    }
+
+    /// Values as they are stored now, `[len, head_dim]`. Costs a pass over the lane.
+    #[must_use]
+    pub fn values(&self) -> Vec<f32> {
+        (self.stored)(self.lane, Side::Values)
+    }
+}
