@@ -41,6 +41,6 @@ impl Strategy for Uniform {
             v: format("value_bits", self.value_bits)?,
         };
         let Self { window, sinks, rotate, .. } = *self;
-        Ok(Layout { window, sinks, rotate, ..Layout::constant(tier) })
+        Ok(Layout { window, sinks, rotate: rotate.into(), ..Layout::constant(tier) })
     }
 }

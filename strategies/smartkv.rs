@@ -80,7 +80,7 @@ impl Strategy for SmartKv {
             window,
             sinks,
             period: self.realloc_every,
-            rotate,
+            rotate: rotate.into(),
             positions: false,
             evicts: false,
         })

@@ -312,9 +312,7 @@ impl Cache {
                 let row = ((sequence * step.tokens + token) * of + heads.start) * head_dim;
                 out.extend_from_slice(&data[row..row + heads.len() * head_dim]);
             }
-            if self.layout.rotate {
-                rotate::rotate(out, head_dim);
-            }
+            rotate::rotate(self.layout.rotate, out, head_dim);
         };
         take(step.k, head..head + 1, kv_heads, &mut work.k);
         take(step.v, head..head + 1, kv_heads, &mut work.v);
@@ -409,9 +407,7 @@ impl KvHook for Cache {
         attend::attend(self.kernels, lanes, heads, &mut scratch);
         for_each_lane(parallel, lanes, &mut scratch.lanes, |_, lane, work| {
             if work.tokens > 0 {
-                if self.layout.rotate {
-                    rotate::rotate(&mut work.out, head_dim);
-                }
+                rotate::back(self.layout.rotate, &mut work.out, head_dim);
                 self.fold(lane, work);
             }
         });

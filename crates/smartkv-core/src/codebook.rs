@@ -8,10 +8,23 @@ use serde::{Deserialize, Serialize};
 /// the group's scale: the first `2^bits` count. The scale maps the largest magnitude onto the
 /// outermost level, so the levels matter only in proportion.
 ///
+/// A codebook for a known distribution says how far its outermost level reaches instead, in root
+/// mean squares of the group ([`gaussian`](Self::gaussian)); values beyond it clip.
+///
 /// Levels of 8 bits are finer than what 4-bit codes can tell apart, and let kernels multiply them
 /// as integers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Codebook([i8; 16]);
+pub struct Codebook {
+    levels: [i8; 16],
+    /// Magnitude of level 127 in thousandths of the root mean square; 0 is the largest magnitude.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    reach: u16,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(reach: &u16) -> bool {
+    *reach == 0
+}
 
 impl Codebook {
     /// A codebook from its levels, scaled so that the outermost is ±127.
@@ -40,19 +53,66 @@ impl Codebook {
         if book[0] >= 0 || book[levels.len() - 1] <= 0 {
             return refuse("expected levels on both sides of zero");
         }
-        Ok(Self(book))
+        Ok(Self {
+            levels: book,
+            reach: 0,
+        })
+    }
+
+    /// The levels with the least squared error for normally distributed values (Lloyd and Max),
+    /// scaled by the root mean square of a group: what `TurboQuant` stores of randomly rotated
+    /// rows (arXiv 2504.19874).
+    ///
+    /// # Errors
+    /// Any width but 2, 3 and 4 bits.
+    pub fn gaussian(bits: Bits) -> Result<Self> {
+        // The positive half of the symmetric solutions (Max, 1960, table I).
+        let half: &[f32] = match bits {
+            Bits::B2 => &[0.4528, 1.5104],
+            Bits::B3 => &[0.2451, 0.7560, 1.3439, 2.1519],
+            Bits::B4 => &[
+                0.1284, 0.3880, 0.6568, 0.9423, 1.2562, 1.6181, 2.0690, 2.7326,
+            ],
+            _ => {
+                let expected = "expected 2, 3 or 4 bits with a codebook";
+                return Err(Error::parameter("bits", bits.count(), expected));
+            }
+        };
+        let levels: Vec<f32> = half
+            .iter()
+            .rev()
+            .map(|v| -v)
+            .chain(half.iter().copied())
+            .collect();
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a few thousand"
+        )]
+        let reach = (half[half.len() - 1] * 1000.0).round() as u16;
+        Ok(Self {
+            reach,
+            ..Self::new(&levels)?
+        })
+    }
+
+    /// Magnitude of level 127 in root mean squares of a group; `None` when a group's largest
+    /// magnitude decides.
+    #[must_use]
+    pub fn reach(&self) -> Option<f32> {
+        (self.reach > 0).then(|| f32::from(self.reach) / 1000.0)
     }
 
     /// All levels: those of codes beyond the width are not used.
     #[must_use]
     pub fn levels(&self) -> &[i8; 16] {
-        &self.0
+        &self.levels
     }
 
     /// The levels of codes of this width, rising.
     #[must_use]
     pub fn of(&self, bits: Bits) -> &[i8] {
-        &self.0[..=(bits.max_code() as usize).min(15)]
+        &self.levels[..=(bits.max_code() as usize).min(15)]
     }
 
     /// The code of the level nearest to `value`; of two as near, the lower.
@@ -73,6 +133,9 @@ impl Codebook {
 
     /// See [`crate::Format::loss`].
     pub(crate) fn loss(&self, bits: Bits) -> f32 {
+        if let Some(reach) = self.reach() {
+            return self.gaussian_loss(bits, reach);
+        }
         // A value between two levels is off by up to half their distance: a third of its square
         // on average.
         let cubes: f32 = self
@@ -81,6 +144,21 @@ impl Codebook {
             .map(|pair| (f32::from(pair[1]) - f32::from(pair[0])).powi(3))
             .sum();
         cubes / 12.0 / self.span(bits).powi(3)
+    }
+
+    /// Mean squared error of a standard normal value, per squared range of the levels.
+    fn gaussian_loss(&self, bits: Bits, reach: f32) -> f32 {
+        const STEPS: u16 = 512;
+        let unit = reach / 127.0;
+        let (mut error, mut mass) = (0.0, 0.0);
+        for step in 0..=STEPS {
+            let x = f32::from(step) / f32::from(STEPS) * 10.0 - 5.0;
+            let density = (-0.5 * x * x).exp();
+            let level = self.levels[usize::from(self.nearest(bits, x / unit))];
+            error += density * (x - unit * f32::from(level)).powi(2);
+            mass += density;
+        }
+        error / mass / (unit * self.span(bits)).powi(2)
     }
 
     pub(crate) fn check(&self, bits: Bits) -> Result<()> {
@@ -124,6 +202,22 @@ mod tests {
     }
 
     #[test]
+    fn gaussian_levels_lose_what_the_tables_say() {
+        // Mean squared error of the optimal quantiser of a unit Gaussian (Max, 1960, table I).
+        for (bits, expected) in [
+            (Bits::B2, 0.1175),
+            (Bits::B3, 0.03454),
+            (Bits::B4, 0.009_497),
+        ] {
+            let book = Codebook::gaussian(bits).unwrap();
+            let range = 2.0 * book.reach().unwrap();
+            let loss = book.loss(bits) * range * range;
+            assert!((loss / expected - 1.0).abs() < 0.02, "{bits:?}: {loss}");
+        }
+        assert!(Codebook::gaussian(Bits::B8).is_err());
+    }
+
+    #[test]
     fn impossible_levels_are_refused() {
         for levels in [
             &[1.0, 2.0][..],
@@ -137,7 +231,10 @@ mod tests {
         let four = Codebook::new(&[-1.0, -0.5, 0.5, 1.0]).unwrap();
         let format = crate::Format::symmetric(Bits::B4, 0).with_codebook(four);
         assert!(format.check(64).is_err(), "four levels for sixteen codes");
-        let one_sided = Codebook([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]);
+        let one_sided = Codebook {
+            levels: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16],
+            reach: 0,
+        };
         let format = crate::Format::symmetric(Bits::B4, 0).with_codebook(one_sided);
         assert!(format.check(64).is_err(), "no level below zero");
     }

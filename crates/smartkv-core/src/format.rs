@@ -189,6 +189,12 @@ impl Format {
                 return refuse("8-bit codes take no codebook: expected 2, 3 or 4 bits".into());
             }
             codebook.check(self.bits)?;
+            if codebook.reach().is_some() && !self.symmetric {
+                return refuse(
+                    "levels in root mean squares have no zero point: expected a symmetric format"
+                        .into(),
+                );
+            }
         }
         let group = self.group(head_dim);
         match self.axis {

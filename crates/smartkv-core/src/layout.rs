@@ -39,6 +39,25 @@ impl Tier {
     }
 }
 
+/// A rotation of each head before its rows are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub enum Rotation {
+    /// As the host gives them.
+    #[default]
+    None,
+    /// The orthonormal Hadamard transform (`QuaRot`, arXiv 2404.00456).
+    Hadamard,
+    /// The same after a fixed random choice of signs, so that no regular row stays peaked.
+    Random,
+}
+
+impl From<bool> for Rotation {
+    /// Hadamard, or none.
+    fn from(rotate: bool) -> Self {
+        if rotate { Self::Hadamard } else { Self::None }
+    }
+}
+
 /// The tiers a strategy uses, and its full-precision window.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
@@ -52,9 +71,8 @@ pub struct Layout {
     pub period: usize,
     /// Keep each row's position (4 bytes a row and lane).
     pub positions: bool,
-    /// Store keys and values rotated by an orthonormal Hadamard transform of each head, which
-    /// spreads outlier channels (`QuaRot`, arXiv 2404.00456). Queries and outputs follow.
-    pub rotate: bool,
+    /// Store keys and values rotated, which spreads outlier channels. Queries and outputs follow.
+    pub rotate: Rotation,
     /// Plans may evict rows. Then any budget can be held, and a row may cost nothing.
     pub evicts: bool,
 }
@@ -69,7 +87,7 @@ impl Layout {
             sinks: 0,
             period: 1,
             positions: false,
-            rotate: false,
+            rotate: Rotation::None,
             evicts: false,
         }
     }

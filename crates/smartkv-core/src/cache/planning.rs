@@ -143,10 +143,10 @@ impl Cache {
         if held <= window.sinks + window.newest {
             return Ok(());
         }
-        // Flush a whole period at once, so that the next ones are free.
-        let period = self.layout.period.clamp(1, window.newest.max(1));
-        let stay = window.newest - (period - 1).min(window.newest);
-        let leaving = held - window.sinks - stay;
+        // Whole periods leave at once, so that the next tokens are free.
+        let period = self.layout.period.clamp(1, window.newest + 1);
+        let stay = window.newest + 1 - period;
+        let leaving = (held - window.sinks - stay) / period * period;
         let block = self.layout.block_rows();
         let leaving = leaving / block * block;
         if leaving == 0 {
@@ -228,9 +228,7 @@ impl Cache {
     fn stored(&self, cut: Cut, lane: usize, side: Side) -> Vec<f32> {
         let head_dim = self.shape.head_dim;
         let mut rows = self.lanes[lane].decode(self.kernels, side, cut.sinks, cut.leaving);
-        if self.layout.rotate {
-            rotate::rotate(&mut rows, head_dim);
-        }
+        rotate::back(self.layout.rotate, &mut rows, head_dim);
         rows
     }
 

@@ -62,7 +62,7 @@ impl Strategy for Scatter {
             sinks: 2,
             period: 3,
             positions,
-            rotate,
+            rotate: rotate.into(),
             evicts: self.evict,
         })
     }
@@ -147,9 +147,7 @@ fn stored(cache: &Cache, layer: usize, lane: usize) -> (Vec<f32>, Vec<f32>) {
         }
     }
     for out in [&mut rows.0, &mut rows.1] {
-        if cache.layout.rotate {
-            super::rotate::rotate(out, 32);
-        }
+        super::rotate::back(cache.layout.rotate, out, 32);
     }
     rows
 }
@@ -333,7 +331,6 @@ impl Strategy for Blocks {
         Ok(Layout {
             window: 3,
             sinks: 1,
-            rotate: false,
             ..Layout::constant(Tier {
                 k: Format::per_channel(Bits::B4, 16),
                 v: Format::asymmetric(Bits::B4, 0),

@@ -239,6 +239,17 @@ struct Grid {
 
 impl Grid {
     fn of(format: Format, values: impl Iterator<Item = f32> + Clone) -> Self {
+        if let Some(reach) = format.codebook.and_then(|book| book.reach()) {
+            let (sum, n) = values.fold((0.0, 0.0), |(sum, n), v| {
+                (sum + f64::from(v) * f64::from(v), n + 1.0)
+            });
+            let rms = (sum / f64::max(n, 1.0)).sqrt();
+            return Self {
+                format,
+                scale: nearest_f16((rms * f64::from(reach) / 127.0).min(f16::MAX.to_f64())),
+                zero: f16::ZERO,
+            };
+        }
         // Adding zero makes a negative zero positive, whatever the order of the values.
         let min = values.clone().fold(f32::INFINITY, f32::min) + 0.0;
         let max = values.fold(f32::NEG_INFINITY, f32::max);

@@ -26,6 +26,12 @@ pub(super) fn takes_tiles(format: Format, head_dim: usize) -> bool {
     whole && tiled(format, head_dim) && format.check(head_dim).is_ok()
 }
 
+/// Whether a group's scale follows from its smallest and largest value: other scales are computed
+/// by the reference.
+pub(super) fn by_range(format: Format) -> bool {
+    format.codebook.is_none_or(|book| book.reach().is_none())
+}
+
 /// [`smartkv_core::Kernels::encode`] of a shape that [`takes`] accepts.
 pub(super) fn rows<S: Simd>(simd: S, format: Format, head_dim: usize, x: &[f32], out: RowsMut<'_>) {
     assert!(takes(format, head_dim), "{format}, head_dim {head_dim}");
