@@ -99,8 +99,12 @@ fn close_to_dense(strategy: &Arc<dyn Strategy>, shape: CacheShape) {
             .map(|(a, b)| f64::from((a - b).powi(2)))
             .sum();
         let error = (off / norm).sqrt();
-        // An evictor may by default drop most of the tokens, and these inputs attend to many.
-        let bound = if cache.layout().evicts { 0.9 } else { 0.35 };
+        // Two bits are far from dense attention on such keys, and an evictor may by default drop
+        // most of the tokens.
+        let layout = cache.layout();
+        let best = layout.tiers[0];
+        let coarse = best.k.bits.count().min(best.v.bits.count()) <= 2;
+        let bound = if layout.evicts || coarse { 0.9 } else { 0.35 };
         assert!(
             error < bound,
             "{}: output off by {error:.3} for {chunks:?}",

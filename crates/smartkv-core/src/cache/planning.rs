@@ -124,6 +124,21 @@ impl Cache {
         })
     }
 
+    /// Tokens seen when the next rows leave a window of `kept` rows, and its length then.
+    fn longest_window(&self, seen: usize, window: Window, kept: usize) -> (usize, usize) {
+        let waiting = self.layout.block_rows() - 1;
+        let mut longest = kept;
+        loop {
+            let then = seen + longest - kept;
+            // A budget that grows lets the window grow, though by less than a token a token.
+            let newest = self.window(then).map_or(window.newest, |window| window.newest);
+            if longest >= window.sinks + newest + waiting {
+                return (then, longest);
+            }
+            longest = window.sinks + newest + waiting;
+        }
+    }
+
     /// Moves rows out of windows that are too long, sequence by sequence.
     pub(super) fn compress(&mut self) -> Result<()> {
         for sequence in 0..self.shape.batch {
@@ -170,15 +185,20 @@ impl Cache {
     }
 
     fn ask(&self, seen: usize, window: Window, cut: Cut, mine: &[usize]) -> Result<Plan> {
-        let (full, _) = self.row_prices();
+        let (full, cheapest) = self.row_prices();
         let budget = match self.budget {
             None => None,
             Some(budget) => {
-                // The window is paid at its longest: it grows until the next plan.
-                let longest = window.sinks + window.newest + self.layout.block_rows() - 1;
-                let kept = longest * full * mine.len();
-                let all = budget.bytes(&self.shape, seen);
-                Some(all.saturating_sub((kept + self.fixed_bytes()) as u64))
+                // The window is paid at its longest: it grows until the next plan, by tokens that
+                // bring their own part of a budget that grows.
+                let kept = self.lanes[mine[0]].window.len() - cut.leaving;
+                let (then, longest) = self.longest_window(seen, window, kept);
+                let all = budget.bytes(&self.shape, then);
+                let window = longest * full * mine.len();
+                let granted = all.saturating_sub((window + self.fixed_bytes()) as u64);
+                // What the cheapest places take was found to fit, and cannot be less.
+                let rows = mine.len() * (seen - kept) * cheapest;
+                Some(granted.max(rows as u64))
             }
         };
         let cx = PlanCx {
