@@ -15,6 +15,7 @@ mod turn;
 mod weights;
 
 pub(super) use error::BenchError;
+pub(super) use settings::split;
 
 use super::bar::Bar;
 use super::session::DEFAULT_MODEL;

@@ -79,7 +79,7 @@ pub(super) struct EvalArgs {
 }
 
 /// An argument's error has no hint lines, so the known protocols go into the message.
-fn parse_protocol(text: &str) -> Result<Protocol, String> {
+pub(super) fn parse_protocol(text: &str) -> Result<Protocol, String> {
     text.parse::<Protocol>().map_err(|error| {
         let hints = error.hints();
         std::iter::once(error.to_string())
@@ -89,7 +89,7 @@ fn parse_protocol(text: &str) -> Result<Protocol, String> {
     })
 }
 
-fn parse_prefill(text: &str) -> Result<Prefill, String> {
+pub(super) fn parse_prefill(text: &str) -> Result<Prefill, String> {
     match text {
         "exact" => Ok(Prefill::Exact),
         "quantized" => Ok(Prefill::Quantized),

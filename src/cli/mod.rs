@@ -2,6 +2,7 @@
 
 mod bar;
 mod bench;
+mod compare;
 mod completions;
 mod doctor;
 mod eval;
@@ -44,6 +45,7 @@ struct Global {
 const EXAMPLES: &str = "Examples:
   smartkv eval --strategy smartkv --budget 0.5      measure a strategy on the default model
   smartkv eval --strategy uniform-4 --quick --json  a quick look, for a script
+  smartkv compare uniform-4 kivi smartkv@0.3        strategies side by side
   smartkv bench --quick                             a first look at speed and memory
   smartkv generate 'Why is the sky blue?' --strategy smartkv --budget 0.25
   smartkv strategies smartkv                        what it does and its parameters
@@ -53,6 +55,8 @@ const EXAMPLES: &str = "Examples:
 enum Command {
     /// Measure a strategy: bytes, perplexity, divergence from f16, needle retrieval, speed.
     Eval(Box<eval::EvalArgs>),
+    /// Compare strategies and budgets on the same tokens: bytes, perplexity, divergence.
+    Compare(Box<compare::CompareArgs>),
     /// Measure speed and memory of strategies side by side: prefill, decode by context, bandwidth.
     Bench(Box<bench::BenchArgs>),
     /// Stream text through a strategy and show the bytes of its cache.
@@ -95,6 +99,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     let policy = crate::assets::Policy::from_env().offline_if(global.offline);
     match command {
         Command::Eval(args) => eval::run(*args, &policy, global.json),
+        Command::Compare(args) => compare::run(&args, &policy, global.json),
         Command::Bench(args) => bench::run(&args, &policy, global.json),
         Command::Generate(args) => generate::run(&args, &policy, global.json),
         Command::Strategies(args) => strategies::run(&args, global.json),

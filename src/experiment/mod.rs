@@ -1,9 +1,11 @@
 //! Measuring one strategy on one model: settings in, one record out.
 
+mod compare;
 mod evaluate;
 mod record;
 mod settings;
 
+pub use compare::{Candidate, CompareRecord, Comparison, Row, RowResult, compare};
 pub use evaluate::{Evaluation, evaluate};
 pub use record::{
     CacheRecord, Environment, EvalRecord, NeedleRecord, ProtocolRecord, QualityRecord,

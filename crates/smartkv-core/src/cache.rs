@@ -1,6 +1,7 @@
 //! The engine: executes a strategy on real packed buffers behind the hook.
 
 mod attend;
+mod frame;
 mod lane;
 mod planning;
 mod rotate;
@@ -234,10 +235,9 @@ impl Cache {
             0
         };
         let lane_bytes = |lane: &Lane| -> usize {
-            lane.segments()
-                .map(segment::Segment::bytes)
-                .map(|b| b.payload + b.metadata + b.scores)
-                .sum()
+            let segments = lane.segments().map(segment::Segment::bytes);
+            let rows: usize = segments.map(|b| b.payload + b.metadata + b.scores).sum();
+            rows + lane.frame.bytes()
         };
         self.lanes
             .iter()
@@ -312,10 +312,11 @@ impl Cache {
                 let row = ((sequence * step.tokens + token) * of + heads.start) * head_dim;
                 out.extend_from_slice(&data[row..row + heads.len() * head_dim]);
             }
-            rotate::rotate(self.layout.rotate, out, head_dim);
         };
         take(step.k, head..head + 1, kv_heads, &mut work.k);
+        lane.frame.keys(&mut work.k, head_dim);
         take(step.v, head..head + 1, kv_heads, &mut work.v);
+        lane.frame.values(&mut work.v, head_dim);
         take(
             step.q,
             head * group..(head + 1) * group,
@@ -323,6 +324,10 @@ impl Cache {
             &mut work.q,
         );
         work.q.iter_mut().for_each(|q| *q *= scale);
+        if let Some(gauge) = &mut lane.gauge {
+            gauge.observe(&work.q, head_dim);
+        }
+        lane.frame.queries(&mut work.q, head_dim);
         let position = u32::try_from(self.seen[sequence]).unwrap_or(u32::MAX);
         lane.window.append(self.kernels, &work.k, &work.v, position);
         if self.columns.scores {
@@ -407,7 +412,7 @@ impl KvHook for Cache {
         attend::attend(self.kernels, lanes, heads, &mut scratch);
         for_each_lane(parallel, lanes, &mut scratch.lanes, |_, lane, work| {
             if work.tokens > 0 {
-                rotate::back(self.layout.rotate, &mut work.out, head_dim);
+                lane.frame.values_back(&mut work.out, head_dim);
                 self.fold(lane, work);
             }
         });
@@ -440,7 +445,8 @@ impl KvHook for Cache {
     }
 
     fn reset(&mut self) {
-        self.lanes.iter_mut().for_each(Lane::clear);
+        let layout = &self.layout;
+        self.lanes.iter_mut().for_each(|lane| lane.clear(layout));
         self.seen.fill(0);
         self.step.fill(0);
         self.sinks.fill(self.layout.sinks);
@@ -468,6 +474,7 @@ impl MeasuredHook for Cache {
                 memory.allocated_bytes += bytes.allocated as u64;
             }
             let bytes = lane.window.bytes();
+            let statistics = statistics + lane.frame.bytes();
             memory.window_bytes += (bytes.payload + bytes.metadata) as u64;
             memory.policy_bytes += (bytes.scores + statistics) as u64;
             memory.allocated_bytes += (bytes.allocated + statistics) as u64;

@@ -51,6 +51,22 @@ pub enum Rotation {
     Random,
 }
 
+/// Factors on channels before rows are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Balance {
+    /// None.
+    #[default]
+    None,
+    /// Keys times `(mean q² / mean k²)^¼`: the least expected error of scores when rounding errors
+    /// spread evenly over the channels.
+    Energy,
+    /// Keys times `√(max |q| / max |k|)` (`MiKV`, arXiv 2402.18096).
+    QueryMax,
+    /// Values divided by `√(max |v|)` (`ZipCache`, arXiv 2405.14256).
+    ValueMax,
+}
+
 impl From<bool> for Rotation {
     /// Hadamard, or none.
     fn from(rotate: bool) -> Self {
@@ -73,6 +89,13 @@ pub struct Layout {
     pub positions: bool,
     /// Store keys and values rotated, which spreads outlier channels. Queries and outputs follow.
     pub rotate: Rotation,
+    /// Store keys and values less each lane's mean key and value, which attention does not notice
+    /// (`SageAttention` smooths keys so, arXiv 2410.02367). The means are taken when the first rows
+    /// leave the window.
+    pub center: bool,
+    /// Factors on the channels of keys or values, undone in queries or outputs. They are fixed when
+    /// the first rows leave the window.
+    pub balance: Balance,
     /// Plans may evict rows. Then any budget can be held, and a row may cost nothing.
     pub evicts: bool,
 }
@@ -88,6 +111,8 @@ impl Layout {
             period: 1,
             positions: false,
             rotate: Rotation::None,
+            center: false,
+            balance: Balance::None,
             evicts: false,
         }
     }

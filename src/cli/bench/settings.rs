@@ -198,7 +198,7 @@ fn entries(args: &BenchArgs, prefill: Prefill) -> anyhow::Result<Vec<Entry>> {
 }
 
 /// `NAME@BUDGET`; a file may have an `@` in its name.
-fn split(given: &str) -> Result<(&str, Option<&str>), BenchError> {
+pub(in crate::cli) fn split(given: &str) -> Result<(&str, Option<&str>), BenchError> {
     if Path::new(given).is_file() {
         return Ok((given, None));
     }

@@ -1,9 +1,11 @@
 //! One (sequence, kv head) of one layer: a full-precision window and one segment per tier.
 
+use super::frame::{self, Frame, Gauge};
 use super::segment::{Columns, Moving, Segment};
 use crate::format::Format;
 use crate::kernels::Kernels;
 use crate::layout::{Layout, Tier};
+use crate::packed::PackedRows;
 use crate::place::Place;
 use crate::strategy::{RowColumns, Side};
 
@@ -23,6 +25,13 @@ impl Energies {
         self.queries += (q.len() / head_dim) as u64;
         self.value_sum += v.iter().map(|x| f64::from(x * x)).sum::<f64>();
         self.values += v.len() as u64;
+    }
+
+    /// The same queries with another sum of squares: their lane's frame has changed.
+    fn restart(&mut self, query_sum: f64) {
+        if self.queries > 0 {
+            self.query_sum = query_sum;
+        }
     }
 
     fn means(&self) -> (f32, f32) {
@@ -46,6 +55,10 @@ pub(super) struct Lane {
     /// One segment per tier of the layout.
     pub(super) tiers: Vec<Segment>,
     pub(super) energies: Energies,
+    /// What its rows are stored in.
+    pub(super) frame: Frame,
+    /// Gathers what the frame will be fitted to; `None` when it is, or needs no fit.
+    pub(super) gauge: Option<Box<Gauge>>,
 }
 
 impl Lane {
@@ -58,7 +71,30 @@ impl Lane {
                 .map(|&t| Segment::new(t, head_dim, columns))
                 .collect(),
             energies: Energies::default(),
+            frame: Frame::new(layout),
+            gauge: frame::is_fitted(layout).then(Box::default),
         }
+    }
+
+    /// Fixes the frame by the rows of the window, and takes them into it. Nothing else may be held.
+    pub(super) fn fit(&mut self, kernels: &dyn Kernels, layout: &Layout) {
+        let Some(gauge) = self.gauge.take() else {
+            return;
+        };
+        let head_dim = self.window.k.head_dim();
+        let decoded = |rows: &PackedRows| {
+            let mut out = vec![0.0; rows.len() * head_dim];
+            rows.decode(kernels, &mut out);
+            out
+        };
+        let (mut k, mut v) = (decoded(&self.window.k), decoded(&self.window.v));
+        self.frame.keys_back(&mut k, head_dim);
+        self.frame.values_back(&mut v, head_dim);
+        self.frame = Frame::fit(layout, head_dim, &k, &v, &gauge);
+        self.frame.keys(&mut k, head_dim);
+        self.frame.values(&mut v, head_dim);
+        self.window.replace(kernels, &k, &v);
+        self.energies.restart(self.frame.query_energy(&gauge));
     }
 
     /// Segments in attention order: tiers, then the window.
@@ -92,10 +128,12 @@ impl Lane {
         first
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(super) fn clear(&mut self, layout: &Layout) {
         self.window.clear();
         self.tiers.iter_mut().for_each(Segment::clear);
         self.energies = Energies::default();
+        self.frame = Frame::new(layout);
+        self.gauge = frame::is_fitted(layout).then(Box::default);
     }
 
     /// Rows a plan may move: `leaving` of the window, then each tier's.

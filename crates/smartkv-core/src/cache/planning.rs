@@ -1,8 +1,8 @@
 //! When rows leave the window, who decides where they go, and whether that is allowed.
 
 use super::Cache;
+use super::frame::{self, Frame};
 use super::lane::{Energies, Lane, LanePlan};
-use super::rotate;
 use super::segment::Segment;
 use crate::error::{Error, Result};
 use crate::place::{Place, Plan};
@@ -39,11 +39,13 @@ impl Cache {
 
     /// Bytes that do not depend on tokens, per sequence.
     fn fixed_bytes(&self) -> usize {
-        if self.columns.scores {
-            self.lanes_per_sequence() * size_of::<Energies>()
+        let statistics = if self.columns.scores {
+            size_of::<Energies>()
         } else {
             0
-        }
+        };
+        let frame = Frame::bytes_of(&self.layout, self.shape.head_dim);
+        self.lanes_per_sequence() * (statistics + frame)
     }
 
     /// Refuses a budget that the layout cannot hold, naming the reachable range.
@@ -131,7 +133,9 @@ impl Cache {
         loop {
             let then = seen + longest - kept;
             // A budget that grows lets the window grow, though by less than a token a token.
-            let newest = self.window(then).map_or(window.newest, |window| window.newest);
+            let newest = self
+                .window(then)
+                .map_or(window.newest, |window| window.newest);
             if longest >= window.sinks + newest + waiting {
                 return (then, longest);
             }
@@ -179,6 +183,14 @@ impl Cache {
             sinks: window.sinks,
             leaving,
         };
+        if frame::is_fitted(&self.layout) {
+            let (kernels, layout) = (self.kernels, &self.layout);
+            let fit = |lane: &mut Lane| lane.fit(kernels, layout);
+            let (first, last) = (mine[0], mine[mine.len() - 1]);
+            let lanes = self.lanes[first..=last].par_iter_mut().enumerate();
+            let own = lanes.filter(|(index, _)| mine.binary_search(&(first + index)).is_ok());
+            own.for_each(|(_, lane)| fit(lane));
+        }
         let plan = self.ask(seen, window, cut, &mine)?;
         self.execute(&plan, cut, &mine);
         Ok(())
@@ -247,8 +259,12 @@ impl Cache {
     /// Keys or values of the plannable rows of a lane, as the host gave them.
     fn stored(&self, cut: Cut, lane: usize, side: Side) -> Vec<f32> {
         let head_dim = self.shape.head_dim;
-        let mut rows = self.lanes[lane].decode(self.kernels, side, cut.sinks, cut.leaving);
-        rotate::back(self.layout.rotate, &mut rows, head_dim);
+        let lane = &self.lanes[lane];
+        let mut rows = lane.decode(self.kernels, side, cut.sinks, cut.leaving);
+        match side {
+            Side::Keys => lane.frame.keys_back(&mut rows, head_dim),
+            Side::Values => lane.frame.values_back(&mut rows, head_dim),
+        }
         rows
     }
 

@@ -111,6 +111,14 @@ impl Segment {
         }
     }
 
+    /// The same rows with other keys and values.
+    pub(super) fn replace(&mut self, kernels: &dyn Kernels, k: &[f32], v: &[f32]) {
+        self.k.clear();
+        self.k.push(kernels, k);
+        self.v.clear();
+        self.v.push(kernels, v);
+    }
+
     /// Copies row `index`, decoded, to the end of `moving`.
     pub(super) fn gather(&self, kernels: &dyn Kernels, index: usize, moving: &mut Moving) {
         self.k.gather(kernels, index, &mut moving.k);

@@ -4,8 +4,8 @@ use super::Cache;
 use crate::contract::{Inputs, dense_attention};
 use crate::hook::{KvHook, MeasuredHook};
 use crate::{
-    Bits, Budget, CacheShape, Error, Format, Layout, Place, Plan, PlanCx, Reference, Result, Seen,
-    Strategy, Tier, Tracker, Watch, config, strategy, tracker,
+    Balance, Bits, Budget, CacheShape, Error, Format, Layout, Place, Plan, PlanCx, Reference,
+    Result, Seen, Strategy, Tier, Tracker, Watch, config, strategy, tracker,
 };
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -19,6 +19,8 @@ struct Scatter {
     evict: bool,
     /// Whether to store rotated.
     rotate: bool,
+    /// Whether to store centred, and with which factors on channels.
+    fit: Option<Balance>,
     /// Full-precision tiers only.
     exact: bool,
     /// Sums attention, so that scores can be checked.
@@ -63,6 +65,8 @@ impl Strategy for Scatter {
             period: 3,
             positions,
             rotate: rotate.into(),
+            center: self.fit.is_some(),
+            balance: self.fit.unwrap_or_default(),
             evicts: self.evict,
         })
     }
@@ -146,10 +150,19 @@ fn stored(cache: &Cache, layer: usize, lane: usize) -> (Vec<f32>, Vec<f32>) {
             packed.decode(&Reference, &mut out[start..]);
         }
     }
-    for out in [&mut rows.0, &mut rows.1] {
-        super::rotate::back(cache.layout.rotate, out, 32);
-    }
+    lane.frame.keys_back(&mut rows.0, 32);
+    lane.frame.values_back(&mut rows.1, 32);
     rows
+}
+
+fn fits() -> impl proptest::strategy::Strategy<Value = Option<Balance>> {
+    let balances = [
+        Balance::None,
+        Balance::Energy,
+        Balance::QueryMax,
+        Balance::ValueMax,
+    ];
+    proptest::option::of(proptest::sample::select(balances.to_vec()))
 }
 
 proptest! {
@@ -157,10 +170,10 @@ proptest! {
 
     #[test]
     fn exact_tiers_give_dense_attention_whatever_the_plan(
-        seed in any::<u64>(), rotate in any::<bool>(),
+        seed in any::<u64>(), rotate in any::<bool>(), fit in fits(),
         chunks in prop::collection::vec(1usize..40, 1..8),
     ) {
-        let mut cache = cache(Scatter { seed, rotate, exact: true, ..Scatter::default() }, None);
+        let mut cache = cache(Scatter { seed, rotate, fit, exact: true, ..Scatter::default() }, None);
         let inputs = Inputs::new(cache.shape, chunks.iter().sum(), seed);
         let dense = dense_attention(&inputs);
         let out = inputs.run(&mut cache, &chunks);
@@ -172,10 +185,10 @@ proptest! {
 
     #[test]
     fn the_next_token_attends_to_exactly_what_is_stored(
-        seed in any::<u64>(), evict in any::<bool>(), rotate in any::<bool>(),
+        seed in any::<u64>(), evict in any::<bool>(), rotate in any::<bool>(), fit in fits(),
         chunks in prop::collection::vec(1usize..30, 1..8),
     ) {
-        let mut cache = cache(Scatter { seed, evict, rotate, ..Scatter::default() }, None);
+        let mut cache = cache(Scatter { seed, evict, rotate, fit, ..Scatter::default() }, None);
         let total: usize = chunks.iter().sum();
         let inputs = Inputs::new(cache.shape, total + 1, seed);
         inputs.run(&mut cache, &chunks);

@@ -1,6 +1,7 @@
 //! Keeping the best rows and evicting the others: what score-based evictors share.
 
 use super::{LaneRows, PlanCx};
+use crate::budget::GRACE_TOKENS;
 use crate::error::{Error, Result};
 use crate::place::{Place, Plan};
 use rayon::prelude::*;
@@ -73,6 +74,23 @@ impl PlanCx<'_> {
         self.budget.map_or(usize::MAX, |bytes| {
             usize::try_from(bytes / price as u64).unwrap_or(usize::MAX)
         })
+    }
+
+    /// Of `rows` rows a lane in tier 0 or 1, how many the budget allows in tier 0, when all lanes
+    /// have as many.
+    #[must_use]
+    pub fn affordable_upgrades(&self, rows: usize) -> usize {
+        let menu = self.menu();
+        let (Some(budget), [better, worse, ..]) = (self.budget, menu.as_slice()) else {
+            return rows;
+        };
+        let lanes = (self.shape.layers * self.shape.kv_heads) as u64;
+        // A short sequence is granted what it will need later: only its share is spent now.
+        let later = (rows + GRACE_TOKENS.saturating_sub(self.seen)) as u64;
+        let spare = (budget / lanes).saturating_sub(later * u64::from(worse.bytes));
+        let extra = u64::from(better.bytes.saturating_sub(worse.bytes)).max(1);
+        let allowed = (spare / extra).min(later) * rows as u64 / later.max(1);
+        usize::try_from(allowed).unwrap_or(rows)
     }
 
     /// Keeps as many rows in tier 0 as the budget pays for, the best of each lane by `score`
