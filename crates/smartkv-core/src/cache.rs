@@ -343,7 +343,7 @@ impl Cache {
         if seen.watched == 0 {
             return;
         }
-        let (len, group) = (lane.len(), self.shape.group());
+        let len = lane.len();
         // Rows before the step, and its tokens before the watched ones, are seen by all watched
         // queries; a watched token's row by those from its own on.
         let own = len - seen.watched;
@@ -359,9 +359,11 @@ impl Cache {
                     (row + 1, len - row)
                 };
                 let mass = &mut seen.mass[row..end];
-                #[expect(clippy::cast_precision_loss, reason = "a count of queries")]
-                let share = 1.0 / (queries * group) as f32;
-                mass.iter_mut().for_each(|mass| *mass *= share);
+                if queries < seen.watched {
+                    #[expect(clippy::cast_precision_loss, reason = "counts of queries")]
+                    let of_all = seen.watched as f32 / queries as f32;
+                    mass.iter_mut().for_each(|mass| *mass *= of_all);
+                }
                 let part = Seen {
                     mass,
                     queries: u32::try_from(queries).unwrap_or(u32::MAX),
@@ -409,12 +411,9 @@ impl KvHook for Cache {
         for_each_lane(parallel, lanes, &mut scratch.lanes, |index, lane, work| {
             self.append(lane, &step, index, work);
         });
-        attend::attend(self.kernels, lanes, heads, &mut scratch);
-        for_each_lane(parallel, lanes, &mut scratch.lanes, |_, lane, work| {
-            if work.tokens > 0 {
-                lane.frame.values_back(&mut work.out, head_dim);
-                self.fold(lane, work);
-            }
+        attend::attend(self.kernels, lanes, heads, &mut scratch, |lane, work| {
+            lane.frame.values_back(&mut work.out, head_dim);
+            self.fold(lane, work);
         });
         let width = heads.group * head_dim;
         for (index, work) in scratch.lanes.iter().enumerate() {

@@ -31,7 +31,7 @@ pub use codebook::Codebook;
 pub use error::{Error, Result};
 pub use format::{Axis, Bits, Format};
 pub use hook::{AttnStep, KvHook, MeasuredHook};
-pub use kernels::{Digits, Kernels, Queries, Reference, Rows, RowsMut, Tiles};
+pub use kernels::{DigitParts, Digits, Kernels, Queries, Reference, Rows, RowsMut, Tiles};
 pub use layout::{Balance, Layout, Rotation, Tier};
 pub use memory::Memory;
 pub use packed::{PackedRows, Role, TILE_ROWS};

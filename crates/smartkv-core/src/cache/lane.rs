@@ -21,9 +21,9 @@ pub(super) struct Energies {
 impl Energies {
     /// Adds scaled queries `[n, head_dim]` and values `[m, head_dim]`.
     pub(super) fn observe(&mut self, q: &[f32], v: &[f32], head_dim: usize) {
-        self.query_sum += q.iter().map(|x| f64::from(x * x)).sum::<f64>();
+        self.query_sum += squares(q);
         self.queries += (q.len() / head_dim) as u64;
-        self.value_sum += v.iter().map(|x| f64::from(x * x)).sum::<f64>();
+        self.value_sum += squares(v);
         self.values += v.len() as u64;
     }
 
@@ -46,6 +46,19 @@ impl Energies {
             mean(self.value_sum, self.values),
         )
     }
+}
+
+/// Sum of squares, as eight sums: one alone would wait for every addition.
+fn squares(x: &[f32]) -> f64 {
+    let (whole, rest) = x.as_chunks::<8>();
+    let mut sums = [0.0; 8];
+    for x in whole {
+        for (sum, x) in sums.iter_mut().zip(x) {
+            *sum += f64::from(x * x);
+        }
+    }
+    let rest: f64 = rest.iter().map(|x| f64::from(x * x)).sum();
+    sums.iter().sum::<f64>() + rest
 }
 
 #[derive(Debug, Clone)]
