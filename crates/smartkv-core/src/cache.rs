@@ -2,6 +2,7 @@
 
 mod attend;
 mod lane;
+mod moves;
 mod planning;
 mod rotate;
 mod segment;

@@ -35,11 +35,11 @@ pub use kernels::{Digits, Kernels, Queries, Reference, Rows, RowsMut, Tiles};
 pub use layout::{Layout, Tier};
 pub use memory::Memory;
 pub use packed::{PackedRows, Role, TILE_ROWS};
-pub use place::{Place, Plan};
+pub use place::{Move, Place, Plan};
 pub use shape::CacheShape;
 pub use smartkv_macros::{allocator, config, strategy, tracker};
 pub use strategy::{
-    Allocator, Infeasible, Offer, PlanCx, Problem, RowTable, Seen, Strategy, Tracker, Watch,
+    Allocator, Infeasible, Offer, PlanCx, Problem, RowTable, Run, Seen, Strategy, Tracker, Watch,
 };
 
 /// What the attribute macros expand to; not for people.

@@ -4,8 +4,7 @@
 
 mod rows;
 
-pub(crate) use rows::RowColumns;
-pub use rows::{PlanCx, RowTable};
+pub use rows::{PlanCx, RowTable, Run};
 
 use crate::budget::Budget;
 use crate::error::Result;

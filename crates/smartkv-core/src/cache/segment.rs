@@ -3,8 +3,6 @@
 use crate::kernels::Kernels;
 use crate::layout::Tier;
 use crate::packed::{PackedRows, Role, reserve, shrink};
-use crate::strategy::RowColumns;
-use std::ops::Range;
 
 /// Which columns a cache keeps beside its rows.
 #[derive(Debug, Clone, Copy)]
@@ -158,20 +156,6 @@ impl Segment {
         self.v.clear();
         self.positions.clear();
         self.scores.clear();
-    }
-
-    /// Fills the columns of a table for `rows` of this segment; the caller fills their place.
-    pub(super) fn describe(&self, rows: Range<usize>, table: &mut RowColumns<'_>) {
-        if self.columns.positions {
-            table
-                .position
-                .copy_from_slice(&self.positions[rows.clone()]);
-        }
-        if self.columns.scores {
-            table.score.copy_from_slice(&self.scores[rows.clone()]);
-        }
-        self.k.spreads(rows.clone(), table.key_spread);
-        self.v.spreads(rows, table.value_spread);
     }
 
     /// Positions of the rows; empty unless the layout keeps them.
