@@ -658,11 +658,22 @@ const CONVERTED: usize = 256;
 /// Smallest and largest value; `values` come in eights.
 fn extremes(values: &[f32]) -> (f32, f32) {
     let (mut least, mut most) = ([f32::INFINITY; 8], [f32::NEG_INFINITY; 8]);
-    for eight in values.chunks_exact(8) {
-        for ((least, most), &v) in least.iter_mut().zip(&mut most).zip(eight) {
-            *least = if v < *least { v } else { *least };
-            *most = if v > *most { v } else { *most };
-        }
+    for eight in values.as_chunks::<8>().0 {
+        // Eight at once: a chain of single comparisons is what takes the time.
+        least = std::array::from_fn(|i| {
+            if eight[i] < least[i] {
+                eight[i]
+            } else {
+                least[i]
+            }
+        });
+        most = std::array::from_fn(|i| {
+            if eight[i] > most[i] {
+                eight[i]
+            } else {
+                most[i]
+            }
+        });
     }
     (
         least.into_iter().fold(f32::INFINITY, f32::min),

@@ -231,7 +231,13 @@ impl Lane {
     /// rows from the window from f16.
     fn execute(&mut self, kernels: &dyn Kernels, cut: Cut, plan: LanePlan<'_>) {
         let moves = self.moves(cut.leaving, plan);
-        let mut arriving: Vec<Moving> = (0..self.tiers.len()).map(|_| Moving::default()).collect();
+        let mut arriving: Vec<Moving> = (0u8..)
+            .zip(&self.tiers)
+            .map(|(tier, segment)| {
+                let rows = moves.iter().filter(|m| m.to == Place::Tier(tier)).count();
+                Moving::with_capacity(rows, segment.k.head_dim())
+            })
+            .collect();
         for moves in moves.chunk_by(|a, b| a.from == b.from) {
             let Place::Tier(from) = moves[0].from else {
                 for &LaneMove { index, to, .. } in moves {

@@ -39,6 +39,16 @@ pub(super) struct Moving {
 }
 
 impl Moving {
+    /// Room for `rows` rows and their columns.
+    pub(super) fn with_capacity(rows: usize, head_dim: usize) -> Self {
+        Self {
+            k: Vec::with_capacity(rows * head_dim),
+            v: Vec::with_capacity(rows * head_dim),
+            positions: Vec::new(),
+            scores: Vec::with_capacity(rows),
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.k.is_empty()
     }

@@ -1,5 +1,7 @@
 //! Attention under arbitrary plans equals dense attention over what is really stored.
 
+mod plans;
+
 use super::Cache;
 use crate::contract::{Inputs, dense_attention};
 use crate::hook::{KvHook, MeasuredHook};
