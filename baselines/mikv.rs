@@ -53,7 +53,7 @@ impl Strategy for MiKv {
     }
 
     fn plan(&self, cx: &PlanCx<'_>) -> Result<Plan> {
-        let table = cx.rows()?;
+        let table = cx.rows();
         let lanes = 0..table.lane_ends.len();
         let places = lanes.map(|lane| self.places(cx, &cx.lane(&table, lane)));
         Ok(Plan::Assign(places.collect::<Vec<_>>().concat()))

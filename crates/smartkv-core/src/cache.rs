@@ -3,6 +3,7 @@
 mod attend;
 mod frame;
 mod lane;
+mod moves;
 mod planning;
 mod rotate;
 mod segment;

@@ -35,11 +35,11 @@ pub use kernels::{DigitParts, Digits, Kernels, Queries, Reference, Rows, RowsMut
 pub use layout::{Balance, Layout, Rotation, Tier};
 pub use memory::Memory;
 pub use packed::{PackedRows, Role, TILE_ROWS};
-pub use place::{Place, Plan};
+pub use place::{Move, Place, Plan};
 pub use shape::CacheShape;
 pub use smartkv_macros::{allocator, config, split, strategy, tracker};
 pub use strategy::{
-    Allocator, Infeasible, LaneRows, Lanes, Offer, PlanCx, Problem, RowTable, Seen, Split,
+    Allocator, Infeasible, LaneRows, Lanes, Offer, PlanCx, Problem, RowTable, Run, Seen, Split,
     Strategy, Tracker, Watch,
 };
 

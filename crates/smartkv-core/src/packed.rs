@@ -13,7 +13,7 @@ pub(crate) use tile::LARGEST_SUM;
 pub use tile::{LINE, Role, TILE_ROWS, arrange, read_row, slot, tile_bytes, tiled};
 
 use crate::format::{Axis, Format};
-use crate::kernels::{Kernels, Queries, Reference, Rows, RowsMut, Tiles};
+use crate::kernels::{Kernels, Queries, Rows, RowsMut, Tiles};
 use crate::pack;
 use half::f16;
 use half::slice::HalfFloatSliceExt as _;
@@ -497,14 +497,14 @@ impl PackedRows {
     ///
     /// # Panics
     /// When there are fewer rows, or `out` has another length.
-    pub fn spreads(&self, rows: Range<usize>, out: &mut [f32]) {
+    pub fn spreads(&self, kernels: &dyn Kernels, rows: Range<usize>, out: &mut [f32]) {
         assert_eq!(rows.len(), out.len(), "one spread a row");
         let groups = self.format.scales(self.head_dim);
         if groups == 0 {
-            let mut values = vec![0.0; self.head_dim];
-            for (row, out) in rows.zip(out) {
-                Reference.decode(self.tail(row..row + 1), &mut values);
-                let (min, max) = extremes(&values);
+            let mut values = vec![0.0; rows.len() * self.head_dim];
+            kernels.decode(self.tail(rows), &mut values);
+            for (out, values) in out.iter_mut().zip(values.chunks_exact(self.head_dim)) {
+                let (min, max) = extremes(values);
                 *out = (max - min).powi(2);
             }
             return;
@@ -525,6 +525,19 @@ impl PackedRows {
                 };
                 known = Some((at, spread));
                 *out = spread;
+            }
+            return;
+        }
+        if groups == 1 {
+            // In tiles and after them, one row's scale follows another's.
+            let mut wide = [0.0; CONVERTED];
+            let scales = self.scales[rows].chunks(CONVERTED);
+            for (out, scales) in out.chunks_mut(CONVERTED).zip(scales) {
+                let wide = &mut wide[..scales.len()];
+                scales.convert_to_f32_slice(wide);
+                for (out, scale) in out.iter_mut().zip(wide) {
+                    *out = *scale * *scale * factor;
+                }
             }
             return;
         }
@@ -639,13 +652,33 @@ impl PackedRows {
     }
 }
 
-/// Smallest and largest value.
+/// Scales that are converted at once.
+const CONVERTED: usize = 256;
+
+/// Smallest and largest value; `values` come in eights.
 fn extremes(values: &[f32]) -> (f32, f32) {
-    values
-        .iter()
-        .fold((f32::INFINITY, f32::NEG_INFINITY), |(min, max), &v| {
-            (min.min(v), max.max(v))
-        })
+    let (mut least, mut most) = ([f32::INFINITY; 8], [f32::NEG_INFINITY; 8]);
+    for eight in values.as_chunks::<8>().0 {
+        // Eight at once: a chain of single comparisons is what takes the time.
+        least = std::array::from_fn(|i| {
+            if eight[i] < least[i] {
+                eight[i]
+            } else {
+                least[i]
+            }
+        });
+        most = std::array::from_fn(|i| {
+            if eight[i] > most[i] {
+                eight[i]
+            } else {
+                most[i]
+            }
+        });
+    }
+    (
+        least.into_iter().fold(f32::INFINITY, f32::min),
+        most.into_iter().fold(f32::NEG_INFINITY, f32::max),
+    )
 }
 
 /// Transposes the last `rows * columns` entries.

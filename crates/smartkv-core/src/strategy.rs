@@ -9,8 +9,7 @@ mod rows;
 pub use keep::{Lanes, Split};
 pub use lane_rows::LaneRows;
 pub(crate) use lane_rows::Side;
-pub(crate) use rows::RowColumns;
-pub use rows::{PlanCx, RowTable};
+pub use rows::{PlanCx, RowTable, Run};
 
 use crate::budget::Budget;
 use crate::error::Result;

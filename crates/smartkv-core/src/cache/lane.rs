@@ -1,13 +1,14 @@
 //! One (sequence, kv head) of one layer: a full-precision window and one segment per tier.
 
 use super::frame::{self, Frame, Gauge};
-use super::segment::{Columns, Moving, Segment};
+use super::segment::{Columns, Segment};
 use crate::format::Format;
 use crate::kernels::Kernels;
 use crate::layout::{Layout, Tier};
 use crate::packed::PackedRows;
 use crate::place::Place;
-use crate::strategy::{RowColumns, Side};
+use crate::strategy::{Run, Side};
+use std::ops::Range;
 
 /// Running means that turn rounding errors into expected output errors.
 #[derive(Debug, Clone, Copy, Default)]
@@ -154,18 +155,6 @@ impl Lane {
         leaving + self.tiers.iter().map(Segment::len).sum::<usize>()
     }
 
-    /// Fills in this lane's plannable rows. Rows leave the window after its first `sinks`.
-    pub(super) fn describe(&self, sinks: usize, leaving: usize, table: &mut RowColumns<'_>) {
-        let mut flushed = table.take(leaving);
-        flushed.place.fill(Place::Window);
-        self.window.describe(sinks..sinks + leaving, &mut flushed);
-        for (tier, segment) in (0u8..).zip(&self.tiers) {
-            let mut rows = table.take(segment.len());
-            rows.place.fill(Place::Tier(tier));
-            segment.describe(0..segment.len(), &mut rows);
-        }
-    }
-
     /// Keys or values of this lane's plannable rows, `[rows, head_dim]`.
     pub(super) fn decode(
         &self,
@@ -188,71 +177,37 @@ impl Lane {
         rows
     }
 
-    /// Mean query energy and mean squared value element.
-    pub(super) fn energies(&self) -> (f32, f32) {
-        self.energies.means()
+    /// Rows that a plan may move, place by place: those after the first `sinks` of the window that
+    /// leave it, then the tiers. `first` and `lane` number them.
+    pub(super) fn runs<'a>(
+        &'a self,
+        kernels: &'a dyn Kernels,
+        leaving: Range<usize>,
+        first: usize,
+        lane: usize,
+    ) -> impl Iterator<Item = Run<'a>> {
+        let (query_energy, value_energy) = self.energies.means();
+        let window = std::iter::once((Place::Window, &self.window, leaving));
+        let tiers = (0u8..).zip(&self.tiers);
+        let tiers = tiers.map(|(tier, segment)| (Place::Tier(tier), segment, 0..segment.len()));
+        let parts = window.chain(tiers.filter(|(_, segment, _)| !segment.is_empty()));
+        parts.scan(first, move |next, (place, segment, rows)| {
+            let first = *next;
+            *next += rows.len();
+            let column = |len: usize| if len == 0 { 0..0 } else { rows.clone() };
+            Some(Run {
+                first,
+                lane,
+                place,
+                position: &segment.positions()[column(segment.positions().len())],
+                score: &segment.scores[column(segment.scores.len())],
+                query_energy,
+                value_energy,
+                keys: &segment.k,
+                values: &segment.v,
+                rows,
+                kernels,
+            })
+        })
     }
-
-    /// Executes one lane's part of a checked plan. Costs O(rows moved), and for
-    /// [`LanePlan::Assign`] a look at every place; lossy rows are decoded from what is stored,
-    /// rows from the window from f16.
-    pub(super) fn execute(
-        &mut self,
-        kernels: &dyn Kernels,
-        sinks: usize,
-        leaving: usize,
-        plan: LanePlan<'_>,
-    ) {
-        let mut arriving: Vec<Moving> = (0..self.tiers.len()).map(|_| Moving::default()).collect();
-        let (flushed, mut rest) = match plan {
-            LanePlan::FlushTo(_) => (&[][..], &[][..]),
-            LanePlan::Assign(places) => places.split_at(leaving),
-        };
-        let leave = |offset: usize| match plan {
-            LanePlan::FlushTo(place) => place,
-            LanePlan::Assign(_) => flushed[offset],
-        };
-        for (offset, to) in (0..leaving).map(leave).enumerate() {
-            if let Place::Tier(tier) = to {
-                let moving = &mut arriving[usize::from(tier)];
-                self.window.gather(kernels, sinks + offset, moving);
-            }
-        }
-        if leaving > 0 {
-            self.window.drain(sinks, sinks + leaving);
-        }
-        if let LanePlan::Assign(_) = plan {
-            for (from, segment) in (0u8..).zip(&mut self.tiers) {
-                let (own, others) = rest.split_at(segment.len());
-                rest = others;
-                // Descending, so that swap-removal never disturbs an index still to come.
-                for (index, &to) in own.iter().enumerate().rev() {
-                    if to == Place::Tier(from) {
-                        continue;
-                    }
-                    if let Place::Tier(tier) = to {
-                        segment.gather(kernels, index, &mut arriving[usize::from(tier)]);
-                    }
-                    segment.swap_remove(index);
-                }
-            }
-        }
-        for (segment, moving) in self.tiers.iter_mut().zip(&arriving) {
-            if !moving.is_empty() {
-                segment.receive(kernels, moving);
-            }
-        }
-        if leaving > 0 {
-            self.window.shrink();
-        }
-    }
-}
-
-/// One lane's part of a plan.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum LanePlan<'a> {
-    /// See [`crate::place::Plan::FlushTo`].
-    FlushTo(Place),
-    /// Places in the order of [`Lane::describe`].
-    Assign(&'a [Place]),
 }

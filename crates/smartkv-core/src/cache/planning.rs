@@ -1,12 +1,11 @@
-//! When rows leave the window, who decides where they go, and whether that is allowed.
+//! When rows leave the window, and who decides where they go.
 
 use super::Cache;
 use super::frame::{self, Frame};
-use super::lane::{Energies, Lane, LanePlan};
-use super::segment::Segment;
+use super::lane::{Energies, Lane};
 use crate::error::{Error, Result};
-use crate::place::{Place, Plan};
-use crate::strategy::{PlanCx, RowTable, Side};
+use crate::place::Plan;
+use crate::strategy::{PlanCx, RowTable, Run, Side};
 use rayon::prelude::*;
 
 /// Full-precision rows a sequence may keep now.
@@ -213,7 +212,15 @@ impl Cache {
                 Some(granted.max(rows as u64))
             }
         };
-        let cx = PlanCx {
+        let leaving = cut.sinks..cut.sinks + cut.leaving;
+        let mut runs = Vec::new();
+        let mut first = 0;
+        for (index, &lane) in mine.iter().enumerate() {
+            let lane = &self.lanes[lane];
+            runs.extend(lane.runs(self.kernels, leaving.clone(), first, index));
+            first += lane.planned_rows(cut.leaving);
+        }
+        let mut cx = PlanCx {
             shape: &self.shape,
             layout: &self.layout,
             seen,
@@ -221,39 +228,28 @@ impl Cache {
             budget,
             column_bytes: self.columns.bytes(),
             seed: self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ seen as u64,
-            tracker: self.strategy.tracker(),
-            rows: &|| self.table(cut, mine),
+            runs: &runs,
             stored: &|lane, side| self.stored(cut, mine[lane], side),
         };
-        let plan = self.strategy.plan(&cx).map_err(|error| match error {
+        let blame = |error: Error| match error {
             Error::Policy(reason) => Error::Plan {
                 strategy: self.strategy.typetag_name().to_string(),
                 reason,
             },
             other => other,
-        })?;
+        };
+        let scores = self.refined(&cx).map_err(blame)?;
+        let mut rescored: Vec<Run<'_>>;
+        if let Some(scores) = &scores {
+            rescored = runs.clone();
+            for run in &mut rescored {
+                run.score = &scores[run.first..run.first + run.len()];
+            }
+            cx.runs = &rescored;
+        }
+        let plan = self.strategy.plan(&cx).map_err(blame)?;
         self.check_plan(&plan, cut, mine, budget)?;
         Ok(plan)
-    }
-
-    fn table(&self, cut: Cut, mine: &[usize]) -> RowTable {
-        let rows: Vec<usize> = mine
-            .iter()
-            .map(|&lane| self.lanes[lane].planned_rows(cut.leaving))
-            .collect();
-        let mut table = RowTable::blank(&rows, self.columns.positions, self.columns.scores);
-        for (index, &lane) in mine.iter().enumerate() {
-            (table.query_energy[index], table.value_energy[index]) = self.lanes[lane].energies();
-        }
-        let mut rest = table.columns();
-        let parts: Vec<_> = rows.iter().map(|&rows| rest.take(rows)).collect();
-        parts
-            .into_par_iter()
-            .zip(mine)
-            .for_each(|(mut part, &lane)| {
-                self.lanes[lane].describe(cut.sinks, cut.leaving, &mut part);
-            });
-        table
     }
 
     /// Keys or values of the plannable rows of a lane, as the host gave them.
@@ -268,184 +264,47 @@ impl Cache {
         rows
     }
 
-    /// A plan moves rows down only, to places that exist, within the budget.
-    fn check_plan(&self, plan: &Plan, cut: Cut, mine: &[usize], budget: Option<u64>) -> Result<()> {
+    /// The scores that the tracker makes of its column, where it does.
+    fn refined(&self, cx: &PlanCx<'_>) -> Result<Option<Vec<f32>>> {
+        let Some(tracker) = self.strategy.tracker() else {
+            return Ok(None);
+        };
+        // Asked of nothing first: most trackers have nothing to add, and looking costs a pass.
+        let nothing = RowTable::empty(self.lanes_per_sequence());
+        if tracker.refine(&cx.lane(&nothing, 0)).is_none() {
+            return Ok(None);
+        }
+        let table = cx.rows();
+        let lanes: Vec<_> = (0..table.lane_ends.len())
+            .map(|lane| cx.lane(&table, lane))
+            .collect();
+        let scores: Vec<Vec<f32>> = lanes
+            .par_iter()
+            .map(|rows| tracker.refine(rows).unwrap_or_else(|| rows.score.to_vec()))
+            .collect();
         let refuse = |reason: String| {
-            let strategy = self.strategy.typetag_name().to_string();
-            Err(Error::Plan { strategy, reason })
+            let tracker = tracker.typetag_name();
+            Err(Error::Policy(format!("tracker `{tracker}` {reason}")))
         };
-        let tiers = self.layout.tiers.len();
-        let exists = |place: Place| match place {
-            Place::Tier(tier) => usize::from(tier) < tiers,
-            Place::Window => false,
-            Place::Evicted => true,
-        };
-        let columns = self.columns.bytes();
-        let head_dim = self.shape.head_dim;
-        let prices: Vec<u64> = self
-            .layout
-            .tiers
-            .iter()
-            .map(|t| (t.row_bytes(head_dim) + columns) as u64)
-            .collect();
-        let price = |place: Place| match place {
-            Place::Tier(tier) => prices[usize::from(tier)],
-            _ => 0,
-        };
-        let held: u64 = mine
-            .iter()
-            .flat_map(|&lane| self.lanes[lane].tiers.iter().zip(&prices))
-            .map(|(segment, price)| segment.len() as u64 * price)
-            .sum();
-        let mut bytes = 0;
-        match plan {
-            Plan::FlushTo(place) => {
-                if !exists(*place) {
-                    return refuse(format!("flushes to {place:?}, of {tiers} tiers"));
-                }
-                let leaving = (cut.leaving * mine.len()) as u64;
-                bytes = held + price(*place) * leaving;
+        for (rows, scores) in lanes.iter().zip(&scores) {
+            if scores.len() != rows.len() {
+                let (got, want) = (scores.len(), rows.len());
+                return refuse(format!("gives {got} scores for {want} rows"));
             }
-            Plan::FlushEach(places) => {
-                if places.len() != mine.len() {
-                    let lanes = mine.len();
-                    return refuse(format!("has {} places for {lanes} lanes", places.len()));
-                }
-                if let Some(place) = places.iter().find(|place| !exists(**place)) {
-                    return refuse(format!("flushes to {place:?}, of {tiers} tiers"));
-                }
-                let flushed: u64 = places.iter().map(|place| price(*place)).sum();
-                bytes = held + flushed * cut.leaving as u64;
-            }
-            Plan::Assign(places) => {
-                let rows: usize = mine
-                    .iter()
-                    .map(|&lane| self.lanes[lane].planned_rows(cut.leaving))
-                    .sum();
-                if places.len() != rows {
-                    return refuse(format!("has {} places for {rows} rows", places.len()));
-                }
-                let parts = self.parts(places, cut, mine);
-                let checked: Vec<std::result::Result<u64, String>> = parts
-                    .into_par_iter()
-                    .map(|(lane, own)| self.lanes[lane].check(cut.leaving, own, &prices))
-                    .collect();
-                for part in checked {
-                    match part {
-                        Ok(spent) => bytes += spent,
-                        Err(reason) => return refuse(reason),
-                    }
-                }
+            if scores.iter().any(|score| score.is_nan()) {
+                let (layer, head) = (rows.layer, rows.kv_head);
+                return refuse(format!(
+                    "scores a row of layer {layer}, kv head {head} as NaN"
+                ));
             }
         }
-        match budget {
-            Some(budget) if bytes > budget => {
-                refuse(format!("takes {bytes} bytes, the budget grants {budget}"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Each lane with its part of the places.
-    fn parts<'a>(
-        &self,
-        places: &'a [Place],
-        cut: Cut,
-        mine: &[usize],
-    ) -> Vec<(usize, &'a [Place])> {
-        let mut rest = places;
-        mine.iter()
-            .map(|&lane| {
-                let (own, others) = rest.split_at(self.lanes[lane].planned_rows(cut.leaving));
-                rest = others;
-                (lane, own)
-            })
-            .collect()
-    }
-
-    fn execute(&mut self, plan: &Plan, cut: Cut, mine: &[usize]) {
-        let kernels = self.kernels;
-        let plans: Vec<LanePlan<'_>> = match plan {
-            Plan::FlushTo(place) => vec![LanePlan::FlushTo(*place); mine.len()],
-            Plan::FlushEach(places) => places.iter().map(|p| LanePlan::FlushTo(*p)).collect(),
-            Plan::Assign(places) => {
-                let parts = self.parts(places, cut, mine).into_iter();
-                parts.map(|(_, own)| LanePlan::Assign(own)).collect()
-            }
-        };
-        let mut next = mine.iter().peekable();
-        let lanes = self.lanes.iter_mut().enumerate();
-        let mut work: Vec<(&mut Lane, LanePlan<'_>)> = lanes
-            .filter(|(index, _)| next.next_if(|&&lane| lane == *index).is_some())
-            .map(|(_, lane)| lane)
-            .zip(plans)
-            .collect();
-        let run = |(lane, plan): &mut (&mut Lane, LanePlan<'_>)| {
-            lane.execute(kernels, cut.sinks, cut.leaving, *plan);
-        };
-        work.par_iter_mut().with_min_len(LANES_A_TASK).for_each(run);
+        Ok(Some(scores.concat()))
     }
 }
-
-/// Lanes that one task takes at least: handing over a lane that moves one row costs more than
-/// moving it.
-const LANES_A_TASK: usize = 8;
 
 /// Where the window is cut: its first `sinks` rows stay, the next `leaving` go.
 #[derive(Debug, Clone, Copy)]
-struct Cut {
-    sinks: usize,
-    leaving: usize,
-}
-
-impl Lane {
-    /// Bytes of this lane's rows at `places`, at these prices of the tiers.
-    ///
-    /// # Errors
-    /// The first move up, or to a tier that does not exist.
-    fn check(
-        &self,
-        leaving: usize,
-        places: &[Place],
-        prices: &[u64],
-    ) -> std::result::Result<u64, String> {
-        let mut counts = vec![0u64; prices.len()];
-        // Rows of a block stay in it, and arrive as many as fill one.
-        let blocks: Vec<usize> = self.tiers.iter().map(Segment::block_rows).collect();
-        let mut rest = places;
-        let tiers = (0u8..).map(Place::Tier).zip(&self.tiers);
-        let from = tiers.map(|(place, segment)| (place, segment.len()));
-        for (from, rows) in std::iter::once((Place::Window, leaving)).chain(from) {
-            let (own, others) = rest.split_at(rows);
-            rest = others;
-            if let Place::Tier(tier) = from
-                && blocks[usize::from(tier)] > 1
-                && let Some(to) = own.iter().find(|&&to| to != from)
-            {
-                return Err(format!(
-                    "moves a row from {from:?} to {to:?}, but that tier keeps rows in blocks"
-                ));
-            }
-            for &to in own {
-                match to {
-                    Place::Tier(tier) if to >= from && usize::from(tier) < counts.len() => {
-                        counts[usize::from(tier)] += 1;
-                    }
-                    Place::Evicted => {}
-                    _ => return Err(format!("moves a row from {from:?} to {to:?}")),
-                }
-            }
-        }
-        let broken = counts
-            .iter()
-            .zip(&blocks)
-            .position(|(n, block)| n % *block as u64 != 0);
-        if let Some(tier) = broken {
-            let (n, block) = (counts[tier], blocks[tier]);
-            return Err(format!(
-                "puts {n} rows of a lane into tier {tier}, in blocks of {block}"
-            ));
-        }
-        Ok(counts.iter().zip(prices).map(|(n, price)| n * price).sum())
-    }
+pub(super) struct Cut {
+    pub(super) sinks: usize,
+    pub(super) leaving: usize,
 }

@@ -3,8 +3,7 @@
 use crate::kernels::Kernels;
 use crate::layout::Tier;
 use crate::packed::{PackedRows, Role, reserve, shrink};
-use crate::strategy::{RowColumns, Side};
-use std::ops::Range;
+use crate::strategy::Side;
 
 /// Which columns a cache keeps beside its rows.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +40,16 @@ pub(super) struct Moving {
 }
 
 impl Moving {
+    /// Room for `rows` rows and their columns.
+    pub(super) fn with_capacity(rows: usize, head_dim: usize) -> Self {
+        Self {
+            k: Vec::with_capacity(rows * head_dim),
+            v: Vec::with_capacity(rows * head_dim),
+            positions: Vec::new(),
+            scores: Vec::with_capacity(rows),
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.k.is_empty()
     }
@@ -174,20 +183,6 @@ impl Segment {
         self.v.clear();
         self.positions.clear();
         self.scores.clear();
-    }
-
-    /// Fills the columns of a table for `rows` of this segment; the caller fills their place.
-    pub(super) fn describe(&self, rows: Range<usize>, table: &mut RowColumns<'_>) {
-        if self.columns.positions {
-            table
-                .position
-                .copy_from_slice(&self.positions[rows.clone()]);
-        }
-        if self.columns.scores {
-            table.score.copy_from_slice(&self.scores[rows.clone()]);
-        }
-        self.k.spreads(rows.clone(), table.key_spread);
-        self.v.spreads(rows, table.value_spread);
     }
 
     /// Positions of the rows; empty unless the layout keeps them.

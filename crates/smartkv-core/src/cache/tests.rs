@@ -1,5 +1,7 @@
 //! Attention under arbitrary plans equals dense attention over what is really stored.
 
+mod plans;
+
 use super::Cache;
 use crate::contract::{Inputs, dense_attention};
 use crate::hook::{KvHook, MeasuredHook};
@@ -76,7 +78,7 @@ impl Strategy for Scatter {
     }
 
     fn plan(&self, cx: &PlanCx<'_>) -> Result<Plan> {
-        let rows = cx.rows()?;
+        let rows = cx.rows();
         let places = rows.place.iter().enumerate().map(|(index, &from)| {
             let lot = (index as u64 + 1).wrapping_mul(self.seed ^ cx.seed | 1) >> 7;
             let menu = [
@@ -111,7 +113,7 @@ impl Strategy for Raise {
             Place::Window => Place::Tier(1),
             _ => Place::Tier(0),
         };
-        Ok(Plan::Assign(cx.rows()?.place.iter().map(place).collect()))
+        Ok(Plan::Assign(cx.rows().place.iter().map(place).collect()))
     }
 }
 
@@ -355,7 +357,7 @@ impl Strategy for Blocks {
         if !self.bad {
             return Ok(Plan::FlushTo(Place::Tier(0)));
         }
-        let mut places = vec![Place::Tier(0); cx.rows()?.len()];
+        let mut places = vec![Place::Tier(0); cx.rows().len()];
         places[3] = Place::Evicted;
         Ok(Plan::Assign(places))
     }

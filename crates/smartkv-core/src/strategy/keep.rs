@@ -104,7 +104,7 @@ impl PlanCx<'_> {
         split: &dyn Split,
         score: impl Fn(&LaneRows<'_>) -> Vec<f32> + Sync,
     ) -> Result<Plan> {
-        let table = self.rows()?;
+        let table = self.rows();
         let lanes: Vec<LaneRows<'_>> = (0..table.lane_ends.len())
             .map(|lane| self.lane(&table, lane))
             .collect();
