@@ -2,8 +2,9 @@
 
 use super::BenchArgs;
 use super::memory::Peak;
+use super::others::IDLE_PROCESSORS;
 use super::ours::Smartkv;
-use super::rounds::{PAIRS, Rounds};
+use super::rounds::{PAIRS, Pair, Rounds};
 use super::spread::Spread;
 use super::targets::{Pick, Target, targets};
 use serde_json::{Value, json};
@@ -58,13 +59,7 @@ impl Report<'_> {
             self.args.rounds,
             self.args.tokens,
         );
-        if let Some(others) = self.rounds.others().filter(|_| self.rounds.busy()) {
-            let _ = writeln!(
-                text,
-                "\n**Other work kept {others:.2} processors busy meanwhile: these numbers prove \
-                 nothing.**"
-            );
-        }
+        text += &self.disturbed();
         text += "\n| what | target | reached | |\n| --- | ---: | ---: | --- |\n";
         for target in self.targets() {
             let reached = target.reached.as_ref();
@@ -90,6 +85,23 @@ impl Report<'_> {
             }
         }
         text
+    }
+
+    /// The turns that other work disturbed, if any.
+    fn disturbed(&self) -> String {
+        let turn = |(pair, others): (&Pair, f64)| {
+            let cache = PAIRS[pair.index].0;
+            format!("{cache} in round {} ({others:.2})", pair.round + 1)
+        };
+        let turns: Vec<String> = self.rounds.disturbed().map(turn).collect();
+        if turns.is_empty() {
+            return String::new();
+        }
+        format!(
+            "\nTurns during which other work kept more than {IDLE_PROCESSORS} processors busy: {}. \
+             Nothing is proven where the median of the turns that a number is made from is one.\n",
+            turns.join(", ")
+        )
     }
 
     fn speed(&self, what: &str, context: usize, cache: &str, part: &str, pick: Pick<'_>) -> String {
