@@ -130,7 +130,6 @@ impl Lane {
         leaving: usize,
         plan: LanePlan<'_>,
     ) {
-        let mut arriving: Vec<Moving> = (0..self.tiers.len()).map(|_| Moving::default()).collect();
         let (flushed, mut rest) = match plan {
             LanePlan::FlushTo(_) => (&[][..], &[][..]),
             LanePlan::Assign(places) => places.split_at(leaving),
@@ -139,6 +138,15 @@ impl Lane {
             LanePlan::FlushTo(place) => place,
             LanePlan::Assign(_) => flushed[offset],
         };
+        // The rows of a long prompt take megabytes here: room for them, not for twice as many.
+        let mut rows = vec![0; self.tiers.len()];
+        for to in (0..leaving).map(leave) {
+            if let Place::Tier(tier) = to {
+                rows[usize::from(tier)] += 1;
+            }
+        }
+        let arriving = rows.iter().map(|&rows| self.window.moving(rows));
+        let mut arriving: Vec<Moving> = arriving.collect();
         for (offset, to) in (0..leaving).map(leave).enumerate() {
             if let Place::Tier(tier) = to {
                 let moving = &mut arriving[usize::from(tier)];

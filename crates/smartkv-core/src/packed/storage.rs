@@ -7,6 +7,18 @@ use crate::pack;
 use half::f16;
 
 impl PackedRows {
+    /// Makes room for `rows` more, and no more than that.
+    pub fn reserve(&mut self, rows: usize) {
+        let Self {
+            format, head_dim, ..
+        } = *self;
+        let blocks = rows / format.block_rows();
+        self.payload
+            .reserve_exact(rows * format.payload_bytes(head_dim));
+        self.scales.reserve_exact(blocks * format.scales(head_dim));
+        self.zeros.reserve_exact(blocks * format.zeros(head_dim));
+    }
+
     /// Encodes and appends `x`, `[rows, head_dim]`.
     ///
     /// # Panics
