@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::fmt::Write as _;
 
 /// Version of the JSON. A field that changes its meaning or goes raises the number.
-const SCHEMA: &str = "smartkv.rival/1";
+const SCHEMA: &str = "smartkv.rival/2";
 
 /// Everything a report says.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub(super) struct Report<'a> {
     pub(super) args: &'a BenchArgs,
     pub(super) smartkv: &'a Smartkv<'a>,
     pub(super) rounds: &'a Rounds,
-    pub(super) memory: Option<&'a Peak>,
+    pub(super) memory: &'a [Peak],
 }
 
 impl Report<'_> {
@@ -71,6 +71,9 @@ impl Report<'_> {
                 target.what,
                 target.verdict()
             );
+        }
+        for peak in self.memory {
+            let _ = writeln!(text, "\n{peak}");
         }
         text += "\n| tokens/s | context | llama.cpp | smartkv | ratio |\n";
         text += "| --- | ---: | ---: | ---: | ---: |\n";
@@ -147,7 +150,7 @@ impl Report<'_> {
             },
             "others_processors": self.rounds.others().as_ref().map(Spread::json),
             "environment": self.rounds.environment,
-            "memory": self.memory.map(|peak| &peak.row),
+            "memory": self.memory.iter().map(|peak| &peak.row).collect::<Vec<_>>(),
             "rounds": self.rounds.json(),
         })
     }

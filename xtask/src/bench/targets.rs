@@ -163,7 +163,7 @@ impl Rounds {
 }
 
 /// The targets, with what was reached.
-pub(super) fn targets(args: &BenchArgs, rounds: &Rounds, memory: Option<&Peak>) -> Vec<Target> {
+pub(super) fn targets(args: &BenchArgs, rounds: &Rounds, memory: &[Peak]) -> Vec<Target> {
     let first = args.contexts.first().copied().unwrap_or(0);
     let (prompt, deepest, four) = (args.prefill_tokens, args.deepest(), rounds.four_bit_rival());
     let target = |what: String, goal: Goal, reached: Option<Spread>, busy: bool| Target {
@@ -240,15 +240,15 @@ pub(super) fn targets(args: &BenchArgs, rounds: &Rounds, memory: Option<&Peak>) 
             rounds.busy(MIXED, None),
         ),
     ];
-    if let Some(peak) = memory {
+    for peak in memory {
         all.push(Target {
             what: format!(
-                "peak memory at {} tokens, {}, beyond weights and live cache",
-                peak.context, peak.strategy
+                "peak memory at {} tokens, {}, {} prefill, beyond weights and live cache",
+                peak.context, peak.strategy, peak.prefill
             ),
             goal: Goal::AtMost(200.0),
             unit: "MB",
-            reached: Spread::of(peak.beyond_mb.into_iter().collect()),
+            reached: Spread::of(peak.beyond_mb().into_iter().collect()),
             // Bytes do not depend on who else is at work.
             busy: false,
         });
