@@ -6,7 +6,7 @@ mod table;
 use super::bar::Bar;
 use super::out_file;
 use super::output;
-use super::session::{DEFAULT_MODEL, Loaded, ModelArgs};
+use super::session::{DEFAULT_MODEL, Loaded, ModelArgs, parse_prefill};
 use crate::assets::{self, Policy, resolve_text, sha256_file};
 use crate::experiment::{Comparison, Environment, compare};
 use std::path::PathBuf;
@@ -45,7 +45,7 @@ pub(super) struct CompareArgs {
     #[arg(long, value_name = "PROTOCOL", env = "SMARTKV_PROTOCOL", value_parser = super::eval::parse_protocol)]
     protocol: Option<smartkv_eval::Protocol>,
     /// Compress prompts at their end (exact), or chunk by chunk (quantized) [default: exact].
-    #[arg(long, value_name = "WHEN", value_parser = super::eval::parse_prefill)]
+    #[arg(long, value_name = "WHEN", value_parser = parse_prefill)]
     prefill: Option<smartkv_core::Prefill>,
     /// Windows of the text [default: 6].
     #[arg(long, value_name = "N")]

@@ -5,7 +5,7 @@ mod table;
 use super::bar::Bar;
 use super::out_file;
 use super::output;
-use super::session::{DEFAULT_MODEL, Loaded, ModelArgs, StrategyArgs};
+use super::session::{DEFAULT_MODEL, Loaded, ModelArgs, StrategyArgs, parse_prefill};
 use crate::assets::{self, Policy, resolve_text, sha256_file};
 use crate::config::{StrategySpec, read_yaml};
 use crate::experiment::{CacheRecord, Environment, EvalFile, EvalSettings, Evaluation, evaluate};
@@ -87,14 +87,6 @@ pub(super) fn parse_protocol(text: &str) -> Result<Protocol, String> {
             .collect::<Vec<_>>()
             .join("; ")
     })
-}
-
-pub(super) fn parse_prefill(text: &str) -> Result<Prefill, String> {
-    match text {
-        "exact" => Ok(Prefill::Exact),
-        "quantized" => Ok(Prefill::Quantized),
-        _ => Err("expected exact or quantized".to_string()),
-    }
 }
 
 pub(super) fn run(args: EvalArgs, policy: &Policy, as_json: bool) -> anyhow::Result<()> {

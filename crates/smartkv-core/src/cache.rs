@@ -336,6 +336,30 @@ impl Cache {
         }
     }
 
+    /// Appends a step's keys and values as [`attend`](KvHook::attend) does, without attending:
+    /// trackers see nothing. For filling long caches in benchmarks, where attention to all that
+    /// came before would take minutes.
+    ///
+    /// # Errors
+    /// As [`attend`](KvHook::attend).
+    pub fn store(&mut self, step: AttnStep<'_>) -> Result<()> {
+        step.check(&self.shape, step.q)?;
+        self.check_finite(&step)?;
+        self.step.copy_from_slice(step.lens);
+        let mut all = std::mem::take(&mut self.lanes);
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let first = self.lane_index(step.layer, 0, 0);
+        let lanes = &mut all[first..first + self.shape.lanes()];
+        scratch.lanes.resize_with(lanes.len(), LaneStep::default);
+        let parallel = step.tokens >= PARALLEL_TOKENS;
+        for_each_lane(parallel, lanes, &mut scratch.lanes, |index, lane, work| {
+            self.append(lane, &step, index, work);
+        });
+        self.lanes = all;
+        self.scratch = scratch;
+        Ok(())
+    }
+
     /// Folds observed attention into the score columns of a lane.
     fn fold(&self, lane: &mut Lane, seen: &mut LaneStep) {
         let Some(tracker) = self.strategy.tracker() else {
@@ -388,10 +412,24 @@ impl KvHook for Cache {
         self.seen[sequence]
     }
 
+    fn reserve(&mut self, tokens: &[usize]) {
+        let stays = self.layout.tiers.is_empty();
+        if self.prefill == Prefill::Quantized && !stays {
+            return;
+        }
+        let kv_heads = self.shape.kv_heads;
+        for lanes in self.lanes.chunks_exact_mut(self.shape.lanes()) {
+            for (lanes, &tokens) in lanes.chunks_exact_mut(kv_heads).zip(tokens) {
+                // What is never compressed goes on growing.
+                let rows = tokens + if stays { tokens / 8 } else { 0 };
+                lanes.iter_mut().for_each(|lane| lane.window.reserve(rows));
+            }
+        }
+    }
+
     fn attend(&mut self, step: AttnStep<'_>, out: &mut [f32]) -> Result<()> {
         step.check(&self.shape, out)?;
-        self.check_finite(&step)?;
-        self.step.copy_from_slice(step.lens);
+        self.store(step)?;
         let CacheShape {
             q_heads,
             kv_heads,
@@ -406,12 +444,6 @@ impl KvHook for Cache {
         let mut all = std::mem::take(&mut self.lanes);
         let mut scratch = std::mem::take(&mut self.scratch);
         let lanes = &mut all[first..first + self.shape.lanes()];
-        scratch.lanes.resize_with(lanes.len(), LaneStep::default);
-
-        let parallel = step.tokens >= PARALLEL_TOKENS;
-        for_each_lane(parallel, lanes, &mut scratch.lanes, |index, lane, work| {
-            self.append(lane, &step, index, work);
-        });
         attend::attend(self.kernels, lanes, heads, &mut scratch, |lane, work| {
             lane.frame.values_back(&mut work.out, head_dim);
             self.fold(lane, work);
@@ -432,12 +464,17 @@ impl KvHook for Cache {
     }
 
     fn end_step(&mut self, more_prompt: bool) -> Result<()> {
+        let longest = self.step.iter().copied().max().unwrap_or(0);
         for (seen, step) in self.seen.iter_mut().zip(&mut self.step) {
             *seen += std::mem::take(step);
         }
         self.peak = self.peak.max(self.live_bytes());
         if more_prompt && self.prefill == Prefill::Exact {
             return Ok(());
+        }
+        if !more_prompt && longest >= PARALLEL_TOKENS {
+            // The buffers of a prompt's last chunk are of no use to the single tokens that follow.
+            self.scratch = Scratch::default();
         }
         self.compress()?;
         self.peak = self.peak.max(self.live_bytes());

@@ -242,7 +242,7 @@ impl Lane {
             .zip(&self.tiers)
             .map(|(tier, segment)| {
                 let rows = moves.iter().filter(|m| m.to == Place::Tier(tier)).count();
-                Moving::with_capacity(rows, segment.k.head_dim())
+                segment.moving(rows)
             })
             .collect();
         for moves in moves.chunk_by(|a, b| a.from == b.from) {

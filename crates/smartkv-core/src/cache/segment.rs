@@ -31,7 +31,7 @@ pub(super) struct Segment {
 }
 
 /// Rows on their way between segments, in full precision.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Moving {
     k: Vec<f32>,
     v: Vec<f32>,
@@ -40,13 +40,14 @@ pub(super) struct Moving {
 }
 
 impl Moving {
-    /// Room for `rows` rows and their columns.
-    pub(super) fn with_capacity(rows: usize, head_dim: usize) -> Self {
+    /// Room for so many rows.
+    pub(super) fn with_capacity(rows: usize, head_dim: usize, columns: Columns) -> Self {
+        let column = |kept: bool| if kept { rows } else { 0 };
         Self {
             k: Vec::with_capacity(rows * head_dim),
             v: Vec::with_capacity(rows * head_dim),
-            positions: Vec::new(),
-            scores: Vec::with_capacity(rows),
+            positions: Vec::with_capacity(column(columns.positions)),
+            scores: Vec::with_capacity(column(columns.scores)),
         }
     }
 
@@ -91,6 +92,11 @@ impl Segment {
         }
     }
 
+    /// Room for so many rows of the kind that this segment holds.
+    pub(super) fn moving(&self, rows: usize) -> Moving {
+        Moving::with_capacity(rows, self.k.head_dim(), self.columns)
+    }
+
     /// See [`Tier::block_rows`].
     pub(super) fn block_rows(&self) -> usize {
         self.k
@@ -102,6 +108,18 @@ impl Segment {
     /// A range of rows that is attended to may start at multiples of this.
     pub(super) fn granularity(&self) -> usize {
         self.k.granularity().max(self.v.granularity())
+    }
+
+    /// Makes room for so many rows more, and no more than that.
+    pub(super) fn reserve(&mut self, rows: usize) {
+        self.k.reserve(rows);
+        self.v.reserve(rows);
+        if self.columns.positions {
+            self.positions.reserve_exact(rows);
+        }
+        if self.columns.scores {
+            self.scores.reserve_exact(rows);
+        }
     }
 
     /// Appends rows that were never stored before: consecutive positions, score 0.

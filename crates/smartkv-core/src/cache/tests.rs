@@ -4,7 +4,7 @@ mod plans;
 
 use super::Cache;
 use crate::contract::{Inputs, dense_attention};
-use crate::hook::{KvHook, MeasuredHook};
+use crate::hook::{AttnStep, KvHook, MeasuredHook};
 use crate::{
     Balance, Bits, Budget, CacheShape, Error, Format, Layout, Place, Plan, PlanCx, Reference,
     Result, Seen, Strategy, Tier, Tracker, Watch, config, strategy, tracker,
@@ -300,6 +300,61 @@ fn exact_prefill_compresses_at_the_end_of_the_prompt_only() {
     assert!(
         memory.peak_bytes > memory.live_bytes,
         "the peak holds the whole prompt in f16"
+    );
+}
+
+#[test]
+fn room_for_a_prompt_changes_nothing() {
+    let new = || cache(Scatter::default(), None);
+    let (mut grown, mut roomy) = (new(), new());
+    roomy.reserve(&[100]);
+    let prompt = 100 * grown.shape.layers * grown.shape.kv_heads * grown.shape.f16_row_bytes();
+    assert!(roomy.memory().allocated_bytes >= prompt as u64);
+    let inputs = Inputs::new(grown.shape, 100, 3);
+    assert_eq!(
+        inputs.run(&mut grown, &[40, 60]),
+        inputs.run(&mut roomy, &[40, 60])
+    );
+    let live = |cache: &Cache| cache.memory().live_bytes;
+    assert_eq!(live(&grown), live(&roomy));
+    assert!(roomy.memory().allocated_bytes < prompt as u64);
+}
+
+/// Stores what it is given and attends to nothing.
+struct Stores(Cache);
+
+impl KvHook for Stores {
+    fn shape(&self) -> &CacheShape {
+        self.0.shape()
+    }
+
+    fn seen(&self, sequence: usize) -> usize {
+        self.0.seen(sequence)
+    }
+
+    fn attend(&mut self, step: AttnStep<'_>, _: &mut [f32]) -> Result<()> {
+        self.0.store(step)
+    }
+
+    fn end_step(&mut self, more_prompt: bool) -> Result<()> {
+        self.0.end_step(more_prompt)
+    }
+
+    fn reset(&mut self) {
+        self.0.reset();
+    }
+}
+
+#[test]
+fn stored_tokens_are_attended_to_like_others() {
+    let new = || cache(Scatter::default(), None);
+    let (mut attended, mut stored) = (new(), Stores(new()));
+    let inputs = Inputs::new(attended.shape, 91, 5);
+    inputs.run(&mut attended, &[40, 50]);
+    inputs.run(&mut stored, &[40, 50]);
+    assert_eq!(
+        inputs.step(&mut attended, 90, 1, false),
+        inputs.step(&mut stored.0, 90, 1, false)
     );
 }
 
