@@ -108,8 +108,8 @@ pub(crate) trait Integers: Copy + Debug + Send + Sync + 'static {
     /// `high` and `low` must be valid for writing `CHUNK` digits.
     #[inline(always)]
     unsafe fn store_split(self, n: &[Self::Sums; VECTORS], high: *mut i8, low: *mut i8) {
-        for at in 0..CHUNK / Self::LANES {
-            let (a, b) = self.split(n[at]);
+        for (at, &n) in n.iter().enumerate().take(CHUNK / Self::LANES) {
+            let (a, b) = self.split(n);
             // SAFETY: promised by the caller.
             unsafe {
                 self.store_digits(high.add(at * Self::LANES), a);
