@@ -5,8 +5,10 @@
 //! compression methods are about.
 
 mod inputs;
+mod probe;
 
 pub use inputs::{Inputs, dense_attention};
+pub use probe::Probe;
 
 use crate::budget::{Budget, GRACE_TOKENS};
 use crate::cache::{Cache, Prefill};

@@ -5,7 +5,7 @@ use crate::format::Format;
 use crate::kernels::Kernels;
 use crate::layout::{Layout, Tier};
 use crate::place::Place;
-use crate::strategy::{RowColumns, Side};
+use crate::strategy::{Half, RowColumns};
 
 /// Running means that turn rounding errors into expected output errors.
 #[derive(Debug, Clone, Copy, Default)]
@@ -119,20 +119,36 @@ impl Lane {
     pub(super) fn decode(
         &self,
         kernels: &dyn Kernels,
-        side: Side,
+        half: Half,
         sinks: usize,
         leaving: usize,
     ) -> Vec<f32> {
         let mut rows = Vec::new();
-        let window = self.window.side(side);
+        let window = self.window.half(half);
         for row in sinks..sinks + leaving {
             window.gather(kernels, row, &mut rows);
         }
         for segment in &self.tiers {
-            let packed = segment.side(side);
+            let packed = segment.half(half);
             let start = rows.len();
             rows.resize(start + packed.len() * packed.head_dim(), 0.0);
             packed.decode(kernels, &mut rows[start..]);
+        }
+        rows
+    }
+
+    /// Keys or values of the rows of the window that no plan moves.
+    pub(super) fn decode_staying(
+        &self,
+        kernels: &dyn Kernels,
+        half: Half,
+        sinks: usize,
+        leaving: usize,
+    ) -> Vec<f32> {
+        let mut rows = Vec::new();
+        let window = self.window.half(half);
+        for row in (0..sinks).chain(sinks + leaving..window.len()) {
+            window.gather(kernels, row, &mut rows);
         }
         rows
     }
@@ -193,6 +209,10 @@ impl Lane {
         }
         if leaving > 0 {
             self.window.shrink();
+        }
+        if let LanePlan::Assign(_) = plan {
+            // Rows may have left for good.
+            self.tiers.iter_mut().for_each(Segment::shrink);
         }
     }
 }

@@ -6,7 +6,7 @@ use super::rotate;
 use super::segment::Segment;
 use crate::error::{Error, Result};
 use crate::place::{Place, Plan};
-use crate::strategy::{PlanCx, RowTable, Side};
+use crate::strategy::{Half, PlanCx, RowTable, Side};
 use rayon::prelude::*;
 
 /// Full-precision rows a sequence may keep now.
@@ -117,10 +117,16 @@ impl Cache {
             });
         };
         let sinks = wanted.sinks.min(rows);
-        // Half of what is granted above the cheapest tier is for the plan to spend.
+        // Half of what is granted above the cheapest tier is for the plan to spend, if it can.
+        let others = rows - sinks;
+        let most = if self.layout.tiers.is_empty() {
+            others
+        } else {
+            others / 2
+        };
         Ok(Window {
             sinks,
-            newest: wanted.newest.min((rows - sinks) / 2),
+            newest: wanted.newest.min(most),
         })
     }
 
@@ -181,6 +187,7 @@ impl Cache {
                 Some(all.saturating_sub((kept + self.fixed_bytes()) as u64))
             }
         };
+        let cache_seed = self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let cx = PlanCx {
             shape: &self.shape,
             layout: &self.layout,
@@ -188,10 +195,12 @@ impl Cache {
             limit: self.budget,
             budget,
             column_bytes: self.columns.bytes(),
-            seed: self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ seen as u64,
+            seed: cache_seed ^ seen as u64,
+            cache_seed,
+            sinks: cut.sinks,
             tracker: self.strategy.tracker(),
             rows: &|| self.table(cut, mine),
-            stored: &|lane, side| self.stored(cut, mine[lane], side),
+            stored: &|lane, half, side| self.stored(cut, mine[lane], half, side),
         };
         let plan = self.strategy.plan(&cx).map_err(|error| match error {
             Error::Policy(reason) => Error::Plan {
@@ -224,10 +233,14 @@ impl Cache {
         table
     }
 
-    /// Keys or values of the plannable rows of a lane, as the host gave them.
-    fn stored(&self, cut: Cut, lane: usize, side: Side) -> Vec<f32> {
+    /// Keys or values of rows of a lane, as the host gave them.
+    fn stored(&self, cut: Cut, lane: usize, half: Half, side: Side) -> Vec<f32> {
         let head_dim = self.shape.head_dim;
-        let mut rows = self.lanes[lane].decode(self.kernels, side, cut.sinks, cut.leaving);
+        let lane = &self.lanes[lane];
+        let mut rows = match side {
+            Side::Offered => lane.decode(self.kernels, half, cut.sinks, cut.leaving),
+            Side::Staying => lane.decode_staying(self.kernels, half, cut.sinks, cut.leaving),
+        };
         if self.layout.rotate {
             rotate::rotate(&mut rows, head_dim);
         }

@@ -3,7 +3,7 @@
 use crate::kernels::Kernels;
 use crate::layout::Tier;
 use crate::packed::{PackedRows, Role, reserve, shrink};
-use crate::strategy::{RowColumns, Side};
+use crate::strategy::{Half, RowColumns};
 use std::ops::Range;
 
 /// Which columns a cache keeps beside its rows.
@@ -75,10 +75,10 @@ impl Segment {
     }
 
     /// Its keys or its values.
-    pub(super) fn side(&self, side: Side) -> &PackedRows {
-        match side {
-            Side::Keys => &self.k,
-            Side::Values => &self.v,
+    pub(super) fn half(&self, half: Half) -> &PackedRows {
+        match half {
+            Half::Keys => &self.k,
+            Half::Values => &self.v,
         }
     }
 

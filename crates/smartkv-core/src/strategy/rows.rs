@@ -5,7 +5,8 @@ use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::place::Place;
 use crate::shape::CacheShape;
-use crate::strategy::{LaneRows, Offer, Side, Tracker};
+use crate::strategy::lane_rows::Stored;
+use crate::strategy::{LaneRows, Offer, Tracker};
 use rayon::prelude::*;
 
 /// The state of one sequence at a planning point.
@@ -25,11 +26,14 @@ pub struct PlanCx<'a> {
     pub column_bytes: usize,
     /// A number that depends on the cache's seed and the tokens seen, for drawing lots.
     pub seed: u64,
+    /// A number that depends on the cache's seed only.
+    pub(crate) cache_seed: u64,
+    /// First tokens that stay in the window.
+    pub(crate) sinks: usize,
     /// Refines the score column of a table.
     pub(crate) tracker: Option<&'a dyn Tracker>,
     pub(crate) rows: &'a dyn Fn() -> RowTable,
-    /// Decoded keys or values of one lane, in the order of the table.
-    pub(crate) stored: &'a (dyn Fn(usize, Side) -> Vec<f32> + Sync),
+    pub(crate) stored: &'a Stored<'a>,
 }
 
 impl std::fmt::Debug for PlanCx<'_> {
@@ -53,9 +57,8 @@ impl PlanCx<'_> {
         let Some(tracker) = self.tracker else {
             return Ok(table);
         };
-        let refined: Vec<Option<Vec<f32>>> = (0..table.lane_ends.len())
-            .map(|lane| self.lane(&table, lane))
-            .collect::<Vec<_>>()
+        let refined: Vec<Option<Vec<f32>>> = self
+            .lanes(&table)
             .par_iter()
             .map(|rows| tracker.refine(rows))
             .collect();
@@ -95,13 +98,21 @@ impl PlanCx<'_> {
             layer: lane / self.shape.kv_heads,
             kv_head: lane % self.shape.kv_heads,
             seen: self.seen,
-            seed: self.seed,
+            sinks: self.sinks,
+            seed: self.cache_seed,
             place: &table.place[rows.clone()],
             position: table.position.get(rows.clone()).unwrap_or_default(),
             score: table.score.get(rows).unwrap_or_default(),
             lane,
             stored: self.stored,
         }
+    }
+
+    /// All lanes of a table.
+    #[must_use]
+    pub fn lanes<'t>(&'t self, table: &'t RowTable) -> Vec<LaneRows<'t>> {
+        let lanes = 0..table.lane_ends.len();
+        lanes.map(|lane| self.lane(table, lane)).collect()
     }
 
     /// The tiers as offers: price of a row, and mean squared rounding error of an element per
