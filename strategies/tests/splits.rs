@@ -9,7 +9,7 @@ use smartkv_strategies as _;
 fn splits() -> Vec<Box<dyn Split>> {
     let entries = registry::entries(Kind::Split);
     let build = |entry: &&registry::Entry| {
-        serde_json::from_value((entry.example)().unwrap()).expect("a split")
+        serde_json::from_value((entry.example)().expect("an example")).expect("a split")
     };
     entries.iter().map(build).collect()
 }

@@ -28,6 +28,7 @@ impl Tracker for Cumulative {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "sums of powers of two, and copies, are exact")]
 mod tests {
     use super::*;
 

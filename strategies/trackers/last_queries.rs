@@ -39,6 +39,7 @@ impl Tracker for LastQueries {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "sums of powers of two, and copies, are exact")]
 mod tests {
     use super::*;
 

@@ -89,6 +89,7 @@ impl Tracker for Pooled {
 }
 
 #[cfg(test)]
+#[allow(clippy::cast_precision_loss, reason = "small counts")]
 mod tests {
     use super::*;
     use proptest::prelude::*;

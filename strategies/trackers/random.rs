@@ -35,6 +35,7 @@ fn mix(x: u64) -> u64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::cast_precision_loss, reason = "small counts")]
 mod tests {
     use super::*;
     use smartkv_core::contract::Probe;

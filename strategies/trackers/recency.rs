@@ -52,6 +52,7 @@ impl Tracker for Recency {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "sums of powers of two, and copies, are exact")]
 mod tests {
     use super::*;
     use smartkv_core::contract::Probe;

@@ -31,7 +31,7 @@ impl PlanCx<'_> {
     ) -> Result<Plan> {
         let table = self.rows()?;
         let lanes = self.lanes(&table);
-        let scores: Vec<Vec<f32>> = lanes.par_iter().map(|rows| score(rows)).collect();
+        let scores: Vec<Vec<f32>> = lanes.par_iter().map(&score).collect();
         self.keep_scored(split, &lanes, &scores)
     }
 
