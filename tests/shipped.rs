@@ -22,14 +22,19 @@ fn the_registry_has_what_is_linked_and_no_name_twice() {
             .map(|e| e.name)
             .collect::<Vec<_>>()
     };
-    for name in ["f16", "smartkv", "uniform"] {
+    for name in ["evict", "f16", "h2o", "protect", "smartkv", "uniform"] {
         assert!(names(Kind::Strategy).contains(&name), "{name}");
     }
-    assert!(names(Kind::Tracker).contains(&"ema"));
+    for name in ["ema", "last_queries", "pooled", "random"] {
+        assert!(names(Kind::Tracker).contains(&name), "{name}");
+    }
+    for name in ["adaptive", "equal", "global", "pyramid"] {
+        assert!(names(Kind::Split).contains(&name), "{name}");
+    }
     for name in ["marginal", "random"] {
         assert!(names(Kind::Allocator).contains(&name), "{name}");
     }
-    for kind in [Kind::Strategy, Kind::Tracker, Kind::Allocator] {
+    for kind in [Kind::Strategy, Kind::Tracker, Kind::Allocator, Kind::Split] {
         for entry in registry::entries(kind) {
             assert!(
                 !entry.summary().is_empty() && entry.summary().len() < 110,

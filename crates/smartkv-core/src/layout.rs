@@ -77,7 +77,8 @@ impl From<bool> for Rotation {
 /// The tiers a strategy uses, and its full-precision window.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
-    /// Packed tiers, best first: a plan may only move rows to a later one.
+    /// Packed tiers, best first: a plan may only move rows to a later one. Without any, all that
+    /// leaves the window is evicted, and the window may take the whole budget.
     pub tiers: Vec<Tier>,
     /// Newest tokens kept in f16, at most. A budget may shrink it.
     pub window: usize,
@@ -129,17 +130,32 @@ impl Layout {
         }
     }
 
+    /// No tier: sinks and the newest tokens, as many as the budget pays for.
+    #[must_use]
+    pub fn windowed(sinks: usize, period: usize) -> Self {
+        Self {
+            tiers: Vec::new(),
+            ..Self::evicting(sinks, usize::MAX, period)
+        }
+    }
+
     /// Checks the layout against a shape.
     ///
     /// # Errors
-    /// No tier, more than 255, or a format that does not fit `head_dim`.
+    /// No tier although nothing is evicted, more than 255, a period of 0, or a format that does
+    /// not fit `head_dim`.
     pub fn check(&self, shape: &CacheShape) -> Result<()> {
-        if self.tiers.is_empty() || self.tiers.len() > 255 {
+        let least = usize::from(!self.evicts);
+        if self.tiers.len() < least || self.tiers.len() > 255 {
             return Err(Error::parameter(
                 "tiers",
                 self.tiers.len(),
-                "expected 1 to 255 tiers",
+                format!("expected {least} to 255 tiers"),
             ));
+        }
+        if self.period == 0 {
+            let expected = "expected at least 1 token between two plans";
+            return Err(Error::parameter("period", 0, expected));
         }
         for tier in &self.tiers {
             tier.k.check(shape.head_dim)?;

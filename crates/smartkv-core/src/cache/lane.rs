@@ -7,7 +7,7 @@ use crate::kernels::Kernels;
 use crate::layout::{Layout, Tier};
 use crate::packed::PackedRows;
 use crate::place::Place;
-use crate::strategy::{Run, Side};
+use crate::strategy::{Half, Run};
 use std::ops::Range;
 
 /// Running means that turn rounding errors into expected output errors.
@@ -159,20 +159,36 @@ impl Lane {
     pub(super) fn decode(
         &self,
         kernels: &dyn Kernels,
-        side: Side,
+        half: Half,
         sinks: usize,
         leaving: usize,
     ) -> Vec<f32> {
         let mut rows = Vec::new();
-        let window = self.window.side(side);
+        let window = self.window.half(half);
         for row in sinks..sinks + leaving {
             window.gather(kernels, row, &mut rows);
         }
         for segment in &self.tiers {
-            let packed = segment.side(side);
+            let packed = segment.half(half);
             let start = rows.len();
             rows.resize(start + packed.len() * packed.head_dim(), 0.0);
             packed.decode(kernels, &mut rows[start..]);
+        }
+        rows
+    }
+
+    /// Keys or values of the rows of the window that no plan moves.
+    pub(super) fn decode_staying(
+        &self,
+        kernels: &dyn Kernels,
+        half: Half,
+        sinks: usize,
+        leaving: usize,
+    ) -> Vec<f32> {
+        let mut rows = Vec::new();
+        let window = self.window.half(half);
+        for row in (0..sinks).chain(sinks + leaving..window.len()) {
+            window.gather(kernels, row, &mut rows);
         }
         rows
     }

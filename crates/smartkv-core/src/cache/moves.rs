@@ -271,5 +271,10 @@ impl Lane {
             }
         }
         self.window.shrink();
+        let gone = |m: &LaneMove| m.to == Place::Evicted && m.from != Place::Window;
+        if moves.iter().any(gone) {
+            // Rows have left for good.
+            self.tiers.iter_mut().for_each(Segment::shrink);
+        }
     }
 }

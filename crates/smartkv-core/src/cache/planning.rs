@@ -5,7 +5,7 @@ use super::frame::{self, Frame};
 use super::lane::{Energies, Lane};
 use crate::error::{Error, Result};
 use crate::place::Plan;
-use crate::strategy::{PlanCx, RowTable, Run, Side};
+use crate::strategy::{Half, PlanCx, RowTable, Run, Side};
 use rayon::prelude::*;
 
 /// Full-precision rows a sequence may keep now.
@@ -118,27 +118,34 @@ impl Cache {
             });
         };
         let sinks = wanted.sinks.min(rows);
-        // Half of what is granted above the cheapest tier is for the plan to spend.
+        // Half of what is granted above the cheapest tier is for the plan to spend, if it can.
+        let others = rows - sinks;
+        let most = if self.layout.tiers.is_empty() {
+            others
+        } else {
+            others / 2
+        };
         Ok(Window {
             sinks,
-            newest: wanted.newest.min((rows - sinks) / 2),
+            newest: wanted.newest.min(most),
         })
     }
 
-    /// Tokens seen when the next rows leave a window of `kept` rows, and its length then.
+    /// Tokens seen before the step at which rows next leave a window of `kept` rows, and its
+    /// length then.
     fn longest_window(&self, seen: usize, window: Window, kept: usize) -> (usize, usize) {
         let waiting = self.layout.block_rows() - 1;
         let mut longest = kept;
         loop {
             let then = seen + longest - kept;
             // A budget that grows lets the window grow, though by less than a token a token.
-            let newest = self
-                .window(then)
-                .map_or(window.newest, |window| window.newest);
-            if longest >= window.sinks + newest + waiting {
+            let next = self.window(then + 1);
+            let newest = next.map_or(window.newest, |window| window.newest);
+            let allowed = window.sinks + newest + waiting;
+            if longest >= allowed {
                 return (then, longest);
             }
-            longest = window.sinks + newest + waiting;
+            longest = allowed;
         }
     }
 
@@ -220,6 +227,7 @@ impl Cache {
             runs.extend(lane.runs(self.kernels, leaving.clone(), first, index));
             first += lane.planned_rows(cut.leaving);
         }
+        let cache_seed = self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let mut cx = PlanCx {
             shape: &self.shape,
             layout: &self.layout,
@@ -227,9 +235,11 @@ impl Cache {
             limit: self.budget,
             budget,
             column_bytes: self.columns.bytes(),
-            seed: self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ seen as u64,
+            seed: cache_seed ^ seen as u64,
+            cache_seed,
+            sinks: cut.sinks,
             runs: &runs,
-            stored: &|lane, side| self.stored(cut, mine[lane], side),
+            stored: &|lane, half, side| self.stored(cut, mine[lane], half, side),
         };
         let blame = |error: Error| match error {
             Error::Policy(reason) => Error::Plan {
@@ -252,14 +262,17 @@ impl Cache {
         Ok(plan)
     }
 
-    /// Keys or values of the plannable rows of a lane, as the host gave them.
-    fn stored(&self, cut: Cut, lane: usize, side: Side) -> Vec<f32> {
+    /// Keys or values of rows of a lane, as the host gave them.
+    fn stored(&self, cut: Cut, lane: usize, half: Half, side: Side) -> Vec<f32> {
         let head_dim = self.shape.head_dim;
         let lane = &self.lanes[lane];
-        let mut rows = lane.decode(self.kernels, side, cut.sinks, cut.leaving);
-        match side {
-            Side::Keys => lane.frame.keys_back(&mut rows, head_dim),
-            Side::Values => lane.frame.values_back(&mut rows, head_dim),
+        let mut rows = match side {
+            Side::Offered => lane.decode(self.kernels, half, cut.sinks, cut.leaving),
+            Side::Staying => lane.decode_staying(self.kernels, half, cut.sinks, cut.leaving),
+        };
+        match half {
+            Half::Keys => lane.frame.keys_back(&mut rows, head_dim),
+            Half::Values => lane.frame.values_back(&mut rows, head_dim),
         }
         rows
     }

@@ -3,7 +3,7 @@
 use crate::kernels::Kernels;
 use crate::layout::Tier;
 use crate::packed::{PackedRows, Role, reserve, shrink};
-use crate::strategy::Side;
+use crate::strategy::Half;
 
 /// Which columns a cache keeps beside its rows.
 #[derive(Debug, Clone, Copy)]
@@ -85,10 +85,10 @@ impl Segment {
     }
 
     /// Its keys or its values.
-    pub(super) fn side(&self, side: Side) -> &PackedRows {
-        match side {
-            Side::Keys => &self.k,
-            Side::Values => &self.v,
+    pub(super) fn half(&self, half: Half) -> &PackedRows {
+        match half {
+            Half::Keys => &self.k,
+            Half::Values => &self.v,
         }
     }
 

@@ -452,3 +452,80 @@ fn a_plan_that_breaks_a_block_is_refused() {
         .to_string();
     assert!(error.contains("in blocks of 16"), "{error}");
 }
+
+/// Keeps what leaves the window until there are 200 tokens, then evicts all of it.
+#[config]
+struct Forget;
+
+#[strategy("test-forget", family = "test")]
+impl Strategy for Forget {
+    fn layout(&self, _: &CacheShape) -> Result<Layout> {
+        Ok(Layout::evicting(0, 8, 8))
+    }
+
+    fn plan(&self, cx: &PlanCx<'_>) -> Result<Plan> {
+        let place = |from: &Place| match from {
+            Place::Tier(_) if cx.seen >= 200 => Place::Evicted,
+            _ => Place::Tier(0),
+        };
+        Ok(Plan::Assign(cx.rows().place.iter().map(place).collect()))
+    }
+}
+
+#[test]
+fn evicted_rows_give_their_memory_back() {
+    let mut cache = cache(Forget {}, None);
+    let inputs = Inputs::new(cache.shape, 220, 3);
+    inputs.step(&mut cache, 0, 190, false);
+    let before = cache.memory();
+    for token in 190..220 {
+        inputs.step(&mut cache, token, 1, false);
+    }
+    let after = cache.memory();
+    assert!(after.live_bytes * 4 < before.live_bytes, "{after:?}");
+    assert!(
+        after.allocated_bytes * 2 < before.allocated_bytes,
+        "{before:?} {after:?}"
+    );
+}
+
+/// Keeps only what the budget's window holds.
+#[config]
+struct Slide;
+
+#[strategy("test-slide", family = "test")]
+impl Strategy for Slide {
+    fn layout(&self, _: &CacheShape) -> Result<Layout> {
+        Ok(Layout::windowed(2, 4))
+    }
+
+    fn plan(&self, cx: &PlanCx<'_>) -> Result<Plan> {
+        assert_eq!(cx.affordable(), 0, "there is no tier to pay for");
+        Ok(Plan::FlushTo(Place::Evicted))
+    }
+}
+
+#[test]
+fn a_window_without_tiers_takes_the_whole_budget() {
+    let mut cache = cache(Slide {}, Some(Budget::Tokens(50)));
+    let inputs = Inputs::new(cache.shape, 130, 3);
+    let lanes = cache.shape.layers * cache.shape.lanes();
+    for token in 0..130 {
+        inputs.step(&mut cache, token, 1, false);
+        let rows = cache.census()[0] / lanes;
+        let least = (token + 1).min(50 - 3);
+        assert!((least..=50).contains(&rows), "{rows} rows at {token}");
+    }
+}
+
+#[test]
+fn a_layout_with_nowhere_to_go_is_refused() {
+    let shape = CacheShape::new(1, 1, 1, 1, 8).unwrap();
+    let nowhere = Layout {
+        evicts: false,
+        ..Layout::windowed(0, 1)
+    };
+    assert!(nowhere.check(&shape).is_err());
+    assert!(Layout::windowed(0, 1).check(&shape).is_ok());
+    assert!(Layout::windowed(0, 0).check(&shape).is_err());
+}

@@ -6,7 +6,8 @@ use crate::layout::Layout;
 use crate::packed::PackedRows;
 use crate::place::Place;
 use crate::shape::CacheShape;
-use crate::strategy::{LaneRows, Offer, Side};
+use crate::strategy::lane_rows::Stored;
+use crate::strategy::{LaneRows, Offer};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -30,8 +31,11 @@ pub struct PlanCx<'a> {
     /// The rows that a plan may move, where they lie: nothing is copied. In the order of
     /// [`rows`](Self::rows).
     pub runs: &'a [Run<'a>],
-    /// Decoded keys or values of one lane, in the order of the table.
-    pub(crate) stored: &'a (dyn Fn(usize, Side) -> Vec<f32> + Sync),
+    /// A number that depends on the cache's seed only.
+    pub(crate) cache_seed: u64,
+    /// First tokens that stay in the window.
+    pub(crate) sinks: usize,
+    pub(crate) stored: &'a Stored<'a>,
 }
 
 impl std::fmt::Debug for PlanCx<'_> {
@@ -65,13 +69,21 @@ impl PlanCx<'_> {
             layer: lane / self.shape.kv_heads,
             kv_head: lane % self.shape.kv_heads,
             seen: self.seen,
-            seed: self.seed,
+            sinks: self.sinks,
+            seed: self.cache_seed,
             place: &table.place[rows.clone()],
             position: table.position.get(rows.clone()).unwrap_or_default(),
             score: table.score.get(rows).unwrap_or_default(),
             lane,
             stored: self.stored,
         }
+    }
+
+    /// All lanes of a table.
+    #[must_use]
+    pub fn lanes<'t>(&'t self, table: &'t RowTable) -> Vec<LaneRows<'t>> {
+        let lanes = 0..table.lane_ends.len();
+        lanes.map(|lane| self.lane(table, lane)).collect()
     }
 
     /// The tiers as offers: price of a row, and mean squared rounding error of an element per
