@@ -5,6 +5,7 @@ mod lane;
 mod planning;
 mod rotate;
 mod segment;
+mod simulate;
 #[cfg(test)]
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
 mod tests;
@@ -15,6 +16,7 @@ use crate::hook::{AttnStep, KvHook, MeasuredHook};
 use crate::kernels::{Kernels, Reference};
 use crate::layout::Layout;
 use crate::memory::Memory;
+use crate::rope::Rope;
 use crate::shape::CacheShape;
 use crate::strategy::{Seen, Strategy, Tracker, Watch};
 use attend::{Heads, LaneStep, Scratch};
@@ -44,6 +46,7 @@ pub struct CacheBuilder {
     budget: Option<Budget>,
     prefill: Prefill,
     seed: u64,
+    rope: Option<Arc<Rope>>,
     kernels: &'static dyn Kernels,
 }
 
@@ -69,6 +72,13 @@ impl CacheBuilder {
         self
     }
 
+    /// The host's rotation of keys and queries, for strategies that store keys before it.
+    #[must_use]
+    pub fn rope(mut self, rope: &Rope) -> Self {
+        self.rope = Some(Arc::new(rope.clone()));
+        self
+    }
+
     /// Kernels to compute with; the scalar reference unless told.
     #[must_use]
     pub fn kernels(mut self, kernels: &'static dyn Kernels) -> Self {
@@ -88,6 +98,7 @@ impl CacheBuilder {
             budget,
             prefill,
             seed,
+            rope,
             kernels,
         } = self;
         shape.check()?;
@@ -114,8 +125,11 @@ impl CacheBuilder {
             budget,
             prefill,
             seed,
+            rope,
+            simulated_bytes: 0,
             kernels,
         };
+        cache.check_simulation()?;
         cache.check_budget()?;
         Ok(cache)
     }
@@ -133,6 +147,9 @@ pub struct Cache {
     budget: Option<Budget>,
     prefill: Prefill,
     seed: u64,
+    rope: Option<Arc<Rope>>,
+    /// What a simulated strategy would have stored for the rows that left the window.
+    simulated_bytes: u64,
     kernels: &'static dyn Kernels,
     /// `[layer][sequence][kv_head]`.
     lanes: Vec<Lane>,
@@ -180,6 +197,7 @@ impl Cache {
             budget: None,
             prefill: Prefill::default(),
             seed: 0,
+            rope: None,
             kernels: &Reference,
         }
     }
@@ -445,6 +463,7 @@ impl KvHook for Cache {
         self.step.fill(0);
         self.sinks.fill(self.layout.sinks);
         self.peak = 0;
+        self.simulated_bytes = 0;
     }
 }
 
@@ -476,6 +495,9 @@ impl MeasuredHook for Cache {
             + memory.metadata_bytes
             + memory.window_bytes
             + memory.policy_bytes;
+        let simulated = self.strategy.simulation().is_some();
+        memory.logical_bytes =
+            simulated.then(|| self.simulated_bytes + memory.window_bytes + memory.policy_bytes);
         memory.tokens = self.seen.iter().sum::<usize>() as u64;
         let token = self.shape.layers * self.shape.kv_heads * self.shape.f16_row_bytes();
         memory.f16_bytes = memory.tokens * token as u64;

@@ -165,6 +165,7 @@ impl Cache {
             leaving,
         };
         let plan = self.ask(seen, window, cut, &mine)?;
+        self.simulate(seen, cut, &mine)?;
         self.execute(&plan, cut, &mine);
         Ok(())
     }
@@ -357,9 +358,9 @@ const LANES_A_TASK: usize = 8;
 
 /// Where the window is cut: its first `sinks` rows stay, the next `leaving` go.
 #[derive(Debug, Clone, Copy)]
-struct Cut {
-    sinks: usize,
-    leaving: usize,
+pub(super) struct Cut {
+    pub(super) sinks: usize,
+    pub(super) leaving: usize,
 }
 
 impl Lane {

@@ -145,6 +145,18 @@ impl Inputs {
         &self.q[layer][(token * self.shape.q_heads + head) * head_dim..][..head_dim]
     }
 
+    /// One kv head's keys and values.
+    #[cfg(test)]
+    pub(crate) fn head(&self, layer: usize, kv_head: usize) -> (Vec<f32>, Vec<f32>) {
+        let head_dim = self.shape.head_dim;
+        let pick = |data: &[f32]| -> Vec<f32> {
+            let rows = data.chunks_exact(self.shape.kv_heads * head_dim);
+            rows.flat_map(|row| row[kv_head * head_dim..][..head_dim].to_vec())
+                .collect()
+        };
+        (pick(&self.k[layer]), pick(&self.v[layer]))
+    }
+
     /// [`try_step`](Self::try_step) for inputs that must be accepted.
     ///
     /// # Panics
