@@ -101,7 +101,7 @@ impl KvQuant {
         }
         let channels = shape.kv_heads * shape.head_dim;
         for (layer, ranges) in self.key_ranges.iter().enumerate() {
-            if ranges.len() != channels || ranges.iter().any(|[low, high]| !(low <= high)) {
+            if ranges.len() != channels || !ranges.iter().all(|[low, high]| low <= high) {
                 let expected = format!("expected a rising pair for each of {channels} channels");
                 return Err(Error::parameter("key_ranges", format!("layer {layer}"), expected));
             }

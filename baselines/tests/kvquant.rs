@@ -1,6 +1,7 @@
-//! KVQuant against its formula, written out.
+//! `KVQuant` against its formula, written out.
 
 #![allow(clippy::cast_precision_loss, reason = "small counts")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 use half::f16;
 use smartkv_baselines::kvquant::KvQuant;
@@ -178,7 +179,7 @@ fn fitted_levels_are_the_means_of_their_cells() {
                     let x = (f64::from(*x) - middle) / half;
                     let levels = &kv.key_levels[layer];
                     let level = nearest(levels, x);
-                    let cell = levels.iter().position(|l| *l == level).unwrap();
+                    let cell = levels.partition_point(|l| *l < level);
                     cells[cell].0 += half * half;
                     cells[cell].1 += half * half * x;
                 }
@@ -216,7 +217,7 @@ fn a_cache_stores_keys_before_their_rotation() {
     let build = |rope: Option<&Rope>| {
         let builder = Cache::builder(shape(), Arc::new(of(4, 0.01)));
         rope.into_iter()
-            .fold(builder, |builder, rope| builder.rope(rope))
+            .fold(builder, smartkv_core::CacheBuilder::rope)
             .build()
     };
     let error = build(None).unwrap_err();

@@ -1,6 +1,7 @@
-//! KVTuner against an exhaustive search over errors computed from scratch.
+//! `KVTuner` against an exhaustive search over errors computed from scratch.
 
 #![allow(clippy::cast_precision_loss, reason = "small counts")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 use smartkv_baselines::kvtuner::KvTuner;
 use smartkv_core::contract::Inputs;

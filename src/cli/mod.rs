@@ -2,6 +2,7 @@
 
 mod bar;
 mod bench;
+mod calibrate;
 mod completions;
 mod doctor;
 mod eval;
@@ -45,6 +46,7 @@ const EXAMPLES: &str = "Examples:
   smartkv eval --strategy smartkv --budget 0.5      measure a strategy on the default model
   smartkv eval --strategy uniform-4 --quick --json  a quick look, for a script
   smartkv bench --quick                             a first look at speed and memory
+  smartkv calibrate kvtuner --out kvtuner.json      learn a strategy's parameters
   smartkv generate 'Why is the sky blue?' --strategy smartkv --budget 0.25
   smartkv strategies smartkv                        what it does and its parameters
   smartkv completions bash > ~/.local/share/bash-completion/completions/smartkv";
@@ -55,6 +57,8 @@ enum Command {
     Eval(Box<eval::EvalArgs>),
     /// Measure speed and memory of strategies side by side: prefill, decode by context, bandwidth.
     Bench(Box<bench::BenchArgs>),
+    /// Learn a strategy's parameters from a model and a text; write a configuration file.
+    Calibrate(calibrate::CalibrateArgs),
     /// Stream text through a strategy and show the bytes of its cache.
     Generate(generate::GenerateArgs),
     /// List the strategies, or explain one.
@@ -96,6 +100,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     match command {
         Command::Eval(args) => eval::run(*args, &policy, global.json),
         Command::Bench(args) => bench::run(&args, &policy, global.json),
+        Command::Calibrate(args) => calibrate::run(&args, &policy, global.json),
         Command::Generate(args) => generate::run(&args, &policy, global.json),
         Command::Strategies(args) => strategies::run(&args, global.json),
         Command::Models(args) => models::run(args, &policy, global.json),

@@ -1,9 +1,11 @@
-//! Measuring one strategy on one model: settings in, one record out.
+//! Measuring or calibrating one strategy on one model: settings in, one record out.
 
+mod calibrate;
 mod evaluate;
 mod record;
 mod settings;
 
+pub use calibrate::{CalibrationRun, calibrate, check_calibratable};
 pub use evaluate::{Evaluation, evaluate};
 pub use record::{
     CacheRecord, Environment, EvalRecord, NeedleRecord, ProtocolRecord, QualityRecord,

@@ -168,7 +168,7 @@ impl<'a> Sampler<'a> {
     /// Empties the cache: the next `tokens` tokens are a window.
     pub fn begin(&mut self, tokens: usize) {
         self.hook.reset();
-        let mut random = self.samples.seed ^ (self.samples.windows.len() as u64) << 32;
+        let mut random = self.samples.seed ^ ((self.samples.windows.len() as u64) << 32);
         // The first of a shuffle are a sample without repeats.
         let mut positions: Vec<usize> = (0..tokens).collect();
         let kept = self.queries.min(tokens);
@@ -192,6 +192,21 @@ impl<'a> Sampler<'a> {
     pub fn finish(self) -> Samples {
         self.samples
     }
+}
+
+/// Where `windows` windows of `length` tokens start in a text of `tokens`: one in each equal part of
+/// it, drawn by lot. `None` when they do not fit.
+#[must_use]
+pub fn draw_windows(tokens: usize, windows: usize, length: usize, seed: u64) -> Option<Vec<usize>> {
+    let part = tokens.checked_div(windows)?;
+    let slack = part.checked_sub(length)?;
+    let mut random = seed;
+    let start = |window: usize| {
+        // At most `slack`, which is a length.
+        let offset = splitmix(&mut random) % (slack as u64 + 1);
+        window * part + usize::try_from(offset).unwrap_or(0)
+    };
+    Some((0..windows).map(start).collect())
 }
 
 /// The next number of the generator of Steele, Lea and Flood.
@@ -321,6 +336,20 @@ mod tests {
         for (a, b) in after.iter().zip(&before) {
             assert!((a - b).abs() < 1e-5);
         }
+    }
+
+    #[test]
+    fn windows_lie_in_the_text_and_do_not_overlap() {
+        for seed in 0..20 {
+            let starts = draw_windows(103, 4, 20, seed).unwrap();
+            let ends = starts.iter().map(|start| start + 20);
+            let next = starts.iter().skip(1).copied().chain([103]);
+            assert!(ends.zip(next).all(|(end, next)| end <= next), "{starts:?}");
+        }
+        assert_ne!(draw_windows(103, 4, 20, 0), draw_windows(103, 4, 20, 1));
+        assert_eq!(draw_windows(80, 4, 20, 3), Some(vec![0, 20, 40, 60]));
+        assert_eq!(draw_windows(79, 4, 20, 3), None);
+        assert_eq!(draw_windows(79, 0, 20, 3), None);
     }
 
     #[test]

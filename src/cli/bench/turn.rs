@@ -100,7 +100,7 @@ pub(super) fn run(
         own_mark,
     } = *stage;
     let start = Instant::now();
-    let mut cache = entry.spec.build(model.cache_shape(1)?)?;
+    let mut cache = entry.spec.build(model)?;
     let build_s = start.elapsed().as_secs_f64();
     let mut grown_s = 0.0;
     let legs = legs(&settings.depths(), settings.chunk);

@@ -143,7 +143,10 @@ impl Cache {
             block.turn_keys(rope, false);
         }
         for (what, rows) in [("key", &mut keys), ("value", &mut values)] {
-            if let Some(at) = rows.iter().position(|x| !(x.abs() <= f16::MAX.to_f32())) {
+            if let Some(at) = rows
+                .iter()
+                .position(|x| x.is_nan() || x.abs() > f16::MAX.to_f32())
+            {
                 return Err(named(Error::Policy(format!(
                     "layer {layer}: changes a {what} to {}, not a finite f16 number",
                     rows[at]
