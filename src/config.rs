@@ -1,11 +1,13 @@
 //! From names, files and flags to checked values.
 
 mod error;
+mod origin;
 mod set;
 mod strategy;
 mod yaml;
 
 pub use error::ConfigError;
+pub use origin::CalibrationOrigin;
 pub use set::Assignment;
 pub use strategy::{SHIPPED, StrategySpec};
 pub use yaml::{from_yaml, read_yaml};

@@ -7,6 +7,8 @@
 mod bench;
 #[path = "cli/budgets.rs"]
 mod budgets;
+#[path = "cli/calibrating.rs"]
+mod calibrating;
 #[path = "cli/configs.rs"]
 mod configs;
 #[path = "cli/files.rs"]

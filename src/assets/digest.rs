@@ -28,6 +28,36 @@ pub fn sha256_file(path: &Path) -> io::Result<String> {
     }
 }
 
+/// The digest of a model: that of its file, or for a folder that of the names and digests of its
+/// weights and its description.
+///
+/// # Errors
+///
+/// When a file cannot be read.
+pub fn sha256_model(path: &Path) -> io::Result<String> {
+    if !path.is_dir() {
+        return sha256_file(path);
+    }
+    let mut names = Vec::new();
+    for entry in path.read_dir()? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        let weights = Path::new(&name)
+            .extension()
+            .is_some_and(|e| e == "safetensors");
+        if weights || name == "config.json" {
+            names.push(name);
+        }
+    }
+    names.sort();
+    let mut list = String::new();
+    for name in names {
+        let digest = sha256_file(&path.join(&name))?;
+        // Writing to a string cannot fail.
+        let _ = writeln!(list, "{name} {digest}");
+    }
+    Ok(sha256_bytes(list.as_bytes()))
+}
+
 /// The digest of some bytes.
 #[must_use]
 pub fn sha256_bytes(bytes: &[u8]) -> String {
@@ -47,6 +77,19 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_has_the_digest_of_its_weights() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+        write("a.safetensors", "one");
+        write("config.json", "{}");
+        let before = sha256_model(dir.path()).unwrap();
+        write("README.md", "nothing to do with it");
+        assert_eq!(sha256_model(dir.path()).unwrap(), before);
+        write("a.safetensors", "two");
+        assert_ne!(sha256_model(dir.path()).unwrap(), before);
+    }
 
     #[test]
     fn agrees_with_the_standard_and_between_file_and_bytes() {

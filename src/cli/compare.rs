@@ -6,7 +6,7 @@ mod table;
 use super::bar::Bar;
 use super::out_file;
 use super::output;
-use super::session::{DEFAULT_MODEL, Loaded, ModelArgs, parse_prefill};
+use super::session::{DEFAULT_MODEL, Loaded, ModelArgs, check_calibration, parse_prefill};
 use crate::assets::{self, Policy, resolve_text, sha256_file};
 use crate::experiment::{Comparison, Environment, compare};
 use std::path::PathBuf;
@@ -75,6 +75,9 @@ pub(super) fn run(args: &CompareArgs, policy: &Policy, as_json: bool) -> anyhow:
     let name = settings.model.as_deref().unwrap_or(DEFAULT_MODEL);
     let weights = settings.weights.as_deref().unwrap_or("auto");
     let loaded = Loaded::load(name, weights, policy)?;
+    for candidate in &settings.candidates {
+        check_calibration(&candidate.strategy, name, &loaded.path)?;
+    }
     let text = settings.text.as_deref().unwrap_or("essays");
     let text = resolve_text(text, policy, &assets::Progress::Stderr)?;
     let model_sha256 = loaded

@@ -5,7 +5,9 @@ mod table;
 use super::bar::Bar;
 use super::out_file;
 use super::output;
-use super::session::{DEFAULT_MODEL, Loaded, ModelArgs, StrategyArgs, parse_prefill};
+use super::session::{
+    DEFAULT_MODEL, Loaded, ModelArgs, StrategyArgs, check_calibration, parse_prefill,
+};
 use crate::assets::{self, Policy, resolve_text, sha256_file};
 use crate::config::{StrategySpec, read_yaml};
 use crate::experiment::{CacheRecord, Environment, EvalFile, EvalSettings, Evaluation, evaluate};
@@ -105,6 +107,7 @@ pub(super) fn run(args: EvalArgs, policy: &Policy, as_json: bool) -> anyhow::Res
     let name = pick(args.model.model, &file.model, DEFAULT_MODEL);
     let weights = pick(args.model.weights, &file.weights, "auto");
     let loaded = Loaded::load(&name, &weights, policy)?;
+    check_calibration(&settings.strategy, &name, &loaded.path)?;
     let text = pick(args.text, &file.text, "essays");
     let text = resolve_text(&text, policy, &assets::Progress::Stderr)?;
 
@@ -120,6 +123,14 @@ pub(super) fn run(args: EvalArgs, policy: &Policy, as_json: bool) -> anyhow::Res
         model_sha256,
         threads: rayon::current_num_threads(),
     };
+    if let Some(origin) = &settings.strategy.calibration
+        && origin.text_sha256 == text.sha256
+    {
+        eprintln!(
+            "warning: `{}` was calibrated on `{}`, which is what it is measured on",
+            settings.strategy.name, text.source
+        );
+    }
     let bar = Bar::default();
     let run = Evaluation {
         model: &loaded.model,

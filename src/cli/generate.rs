@@ -1,7 +1,9 @@
 //! `smartkv generate`: stream text through a strategy and show what its cache holds.
 
 use super::output;
-use super::session::{CacheSpec, DEFAULT_MODEL, Loaded, ModelArgs, StrategyArgs, parse_prefill};
+use super::session::{
+    CacheSpec, DEFAULT_MODEL, Loaded, ModelArgs, StrategyArgs, check_calibration, parse_prefill,
+};
 use crate::assets::Policy;
 use crate::config::StrategySpec;
 use anyhow::Context as _;
@@ -93,6 +95,7 @@ pub(super) fn run(args: &GenerateArgs, policy: &Policy, as_json: bool) -> anyhow
     let name = args.model.model.as_deref().unwrap_or(DEFAULT_MODEL);
     let weights = args.model.weights.as_deref().unwrap_or("auto");
     let loaded = Loaded::load(name, weights, policy)?;
+    check_calibration(&spec.strategy, name, &loaded.path)?;
     let model = &loaded.model;
     let tokens = match model.template().filter(|_| !args.raw) {
         Some(template) => {
@@ -108,7 +111,7 @@ pub(super) fn run(args: &GenerateArgs, policy: &Policy, as_json: bool) -> anyhow
         tokens.len()
     );
 
-    let mut cache = spec.build(model.cache_shape(1)?)?;
+    let mut cache = spec.build(model)?;
     let start = Instant::now();
     let logits = model.prefill(&[&tokens], &mut cache, args.chunk, LogitsFor::Last)?;
     let prefill_s = start.elapsed().as_secs_f64();
@@ -194,13 +197,16 @@ fn report(
         }));
     }
     output::text("\n")?;
+    let size = match memory.logical_bytes {
+        None => format!("{:.3} of f16", memory.ratio()),
+        Some(_) => "simulated in f16".to_string(),
+    };
     eprintln!(
-        "\n{}: {} for {} tokens, {:.3} of f16 (peak {}); prefill {prefill:.0} tokens/s, \
+        "\n{}: {} for {} tokens, {size} (peak {}); prefill {prefill:.0} tokens/s, \
          decode {decode:.1} tokens/s; stopped at {}",
         spec.strategy.name,
         output::bytes(memory.live_bytes),
         memory.tokens,
-        memory.ratio(),
         output::bytes(memory.peak_bytes),
         run.stop,
     );

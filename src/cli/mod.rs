@@ -2,6 +2,7 @@
 
 mod bar;
 mod bench;
+mod calibrate;
 mod compare;
 mod completions;
 mod doctor;
@@ -47,6 +48,7 @@ const EXAMPLES: &str = "Examples:
   smartkv eval --strategy uniform-4 --quick --json  a quick look, for a script
   smartkv compare uniform-4 kivi smartkv@0.3        strategies side by side
   smartkv bench --quick                             a first look at speed and memory
+  smartkv calibrate kvtuner --out kvtuner.json      learn a strategy's parameters
   smartkv generate 'Why is the sky blue?' --strategy smartkv --budget 0.25
   smartkv strategies smartkv                        what it does and its parameters
   smartkv completions bash > ~/.local/share/bash-completion/completions/smartkv";
@@ -59,6 +61,8 @@ enum Command {
     Compare(Box<compare::CompareArgs>),
     /// Measure speed and memory of strategies side by side: prefill, decode by context, bandwidth.
     Bench(Box<bench::BenchArgs>),
+    /// Learn a strategy's parameters from a model and a text; write a configuration file.
+    Calibrate(calibrate::CalibrateArgs),
     /// Stream text through a strategy and show the bytes of its cache.
     Generate(generate::GenerateArgs),
     /// List the strategies, or explain one.
@@ -101,6 +105,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Eval(args) => eval::run(*args, &policy, global.json),
         Command::Compare(args) => compare::run(&args, &policy, global.json),
         Command::Bench(args) => bench::run(&args, &policy, global.json),
+        Command::Calibrate(args) => calibrate::run(&args, &policy, global.json),
         Command::Generate(args) => generate::run(&args, &policy, global.json),
         Command::Strategies(args) => strategies::run(&args, global.json),
         Command::Models(args) => models::run(args, &policy, global.json),

@@ -32,9 +32,16 @@ fn folder(path: &Path) -> PathBuf {
 /// Writes beside the final name, syncs and renames: a reader never sees half a record. Devices
 /// and pipes are written to as they are: a rename would put a file in their place.
 pub(super) fn write(path: &Path, record: &impl Serialize) -> anyhow::Result<()> {
-    let context = || format!("cannot write the record to {}", path.display());
-    let mut text = serde_json::to_string_pretty(record).with_context(context)?;
+    let text = serde_json::to_string_pretty(record);
+    let mut text =
+        text.with_context(|| format!("cannot write the record to {}", path.display()))?;
     text.push('\n');
+    write_text(path, &text)
+}
+
+/// The same for a text.
+pub(super) fn write_text(path: &Path, text: &str) -> anyhow::Result<()> {
+    let context = || format!("cannot write the record to {}", path.display());
     if path.exists() && !path.is_file() {
         return std::fs::OpenOptions::new()
             .write(true)

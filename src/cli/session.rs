@@ -1,12 +1,12 @@
 //! What every command that runs a model needs: threads, the model, a cache.
 
-use crate::assets::{Policy, Progress, resolve_model};
+use crate::assets::{Policy, Progress, resolve_model, sha256_model};
 use crate::config::{Assignment, StrategySpec};
 use crate::progress;
 use anyhow::Context as _;
-use smartkv_core::{Budget, Cache, CacheShape, Prefill};
+use smartkv_core::{Budget, Cache, Prefill};
 use smartkv_host::{LoadOptions, Model, WeightMode};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The model used unless told.
 pub(super) const DEFAULT_MODEL: &str = "smollm2-135m-instruct";
@@ -99,6 +99,23 @@ impl Loaded {
     }
 }
 
+/// Refuses a strategy that was calibrated for another model than the one at `path`.
+pub(super) fn check_calibration(
+    spec: &StrategySpec,
+    model: &str,
+    path: &Path,
+) -> anyhow::Result<()> {
+    let Some(origin) = &spec.calibration else {
+        return Ok(());
+    };
+    Ok(origin.check(&spec.name, model, &digest(path)?)?)
+}
+
+/// What identifies the model at `path`.
+pub(super) fn digest(path: &Path) -> anyhow::Result<String> {
+    sha256_model(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
 /// Everything a cache is built from.
 #[derive(Debug, Clone)]
 pub(super) struct CacheSpec {
@@ -109,8 +126,10 @@ pub(super) struct CacheSpec {
 }
 
 impl CacheSpec {
-    pub(super) fn build(&self, shape: CacheShape) -> anyhow::Result<Cache> {
-        let builder = Cache::builder(shape, self.strategy.strategy.clone())
+    /// The empty cache of one sequence.
+    pub(super) fn build(&self, model: &Model) -> anyhow::Result<Cache> {
+        let builder = Cache::builder(model.cache_shape(1)?, self.strategy.strategy.clone())
+            .rope(model.rope())
             .budget(self.budget)
             .prefill(self.prefill)
             .seed(self.seed)

@@ -33,6 +33,25 @@ pub enum ConfigError {
         /// What is wrong.
         reason: String,
     },
+    /// A calibration for another model than the one in use.
+    #[error(
+        "`{strategy}` is calibrated for `{made_for}` (SHA-256 {:.12}…), the model in use is \
+         `{model}` (SHA-256 {:.12}…)",
+        made_for_sha256,
+        sha256
+    )]
+    OtherModel {
+        /// What the user called the strategy.
+        strategy: String,
+        /// What the model was called then.
+        made_for: String,
+        /// Its digest.
+        made_for_sha256: String,
+        /// The model in use.
+        model: String,
+        /// Its digest.
+        sha256: String,
+    },
     /// Something the registry or the engine refuses.
     #[error(transparent)]
     Core(#[from] smartkv_core::Error),
@@ -47,6 +66,12 @@ impl ConfigError {
             Self::Set { .. } => vec![
                 "`smartkv strategies NAME` lists the parameters of a strategy".to_string(),
                 "write --set PATH=VALUE, such as --set tracker.decay=0.95".to_string(),
+            ],
+            Self::OtherModel {
+                made_for, model, ..
+            } => vec![
+                format!("calibrate again: smartkv calibrate STRATEGY --model {model} --out FILE"),
+                format!("or run the model it is for: --model {made_for}"),
             ],
             _ => Vec::new(),
         }

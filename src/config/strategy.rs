@@ -1,7 +1,7 @@
 //! From `--strategy` and `--set` to a strategy.
 
 use super::yaml::locate;
-use super::{Assignment, ConfigError, from_yaml};
+use super::{Assignment, CalibrationOrigin, ConfigError, from_yaml};
 use serde_json::Value;
 use smartkv_core::registry::{self, Kind};
 use smartkv_core::strategy::Strategy;
@@ -20,6 +20,8 @@ pub struct StrategySpec {
     pub config: Value,
     /// The strategy.
     pub strategy: Arc<dyn Strategy>,
+    /// What it was calibrated with, if it was.
+    pub calibration: Option<CalibrationOrigin>,
 }
 
 impl StrategySpec {
@@ -49,13 +51,18 @@ impl StrategySpec {
         } else {
             (spec.to_string(), None)
         };
-        let given = if let Some((file, text)) = &source {
+        let mut given = if let Some((file, text)) = &source {
             parse(file, text)?
         } else {
             find(spec)?;
             serde_json::json!({ "type": spec })
         };
-        Self::build(name, &given, source.as_ref(), sets)
+        let calibration = take_calibration(&mut given, source.as_ref())?;
+        let spec = Self::build(name, &given, source.as_ref(), sets)?;
+        Ok(Self {
+            calibration,
+            ..spec
+        })
     }
 
     /// Builds from a configuration that stands inside another file.
@@ -71,7 +78,13 @@ impl StrategySpec {
         if config.get("type").is_some() {
             find(&name)?;
         }
-        Self::build(name, config, None, sets)
+        let mut config = config.clone();
+        let calibration = take_calibration(&mut config, None)?;
+        let spec = Self::build(name, &config, None, sets)?;
+        Ok(Self {
+            calibration,
+            ..spec
+        })
     }
 
     fn build(
@@ -101,8 +114,37 @@ impl StrategySpec {
             name,
             config,
             strategy,
+            calibration: None,
         })
     }
+
+    /// Whether rows are changed as the method would store them and kept in f16.
+    #[must_use]
+    pub fn is_simulated(&self) -> bool {
+        self.strategy.simulation().is_some()
+    }
+}
+
+/// What stands under `calibration`, which is no field of the strategy.
+fn take_calibration(
+    given: &mut Value,
+    source: Option<&(String, String)>,
+) -> Result<Option<CalibrationOrigin>, ConfigError> {
+    let taken = given
+        .as_object_mut()
+        .and_then(|fields| fields.shift_remove("calibration"));
+    let Some(taken) = taken else {
+        return Ok(None);
+    };
+    serde_json::from_value(taken).map(Some).map_err(|error| {
+        let place = source.and_then(|(_, text)| locate(text, "calibration"));
+        ConfigError::Yaml {
+            file: source.map_or_else(|| "strategy".to_string(), |(file, _)| file.clone()),
+            line: place.map(|p| p.0),
+            column: place.map(|p| p.1),
+            reason: format!("`calibration`: {error}"),
+        }
+    })
 }
 
 /// Like [`registry::find`], but knows the shipped configurations too.

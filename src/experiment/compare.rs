@@ -100,8 +100,9 @@ pub struct Row {
 /// What was measured of one candidate. Intervals are 95%, from a paired bootstrap over windows.
 #[derive(Debug, Serialize)]
 pub struct RowResult {
-    /// What the cache held while tokens were scored.
-    pub memory: MemorySummary,
+    /// What the cache held while tokens were scored; `null` of a simulated strategy, which saves
+    /// nothing.
+    pub memory: Option<MemorySummary>,
     /// Perplexity.
     pub perplexity: f64,
     /// Divided by that of f16.
@@ -160,7 +161,13 @@ pub fn compare(run: &Comparison<'_>, progress: &dyn Progress) -> anyhow::Result<
         Some(compared.windows.iter().map(|w| w.mean_kl_nats).collect())
     };
     let against = run.against.and_then(|index| windows(&measured[index]));
-    let points: Vec<Option<(f64, f64)>> = measured.iter().map(point).collect();
+    let simulated = |c: &Candidate| c.strategy.strategy.simulation().is_some();
+    let points: Vec<Option<(f64, f64)>> = run
+        .candidates
+        .iter()
+        .zip(&measured)
+        .map(|(candidate, result)| point(result).filter(|_| !simulated(candidate)))
+        .collect();
     let mut rows = Vec::with_capacity(measured.len());
     for (index, (candidate, result)) in run.candidates.iter().zip(measured).enumerate() {
         let difference = match (&against, windows(&result), run.against) {
@@ -173,7 +180,11 @@ pub fn compare(run: &Comparison<'_>, progress: &dyn Progress) -> anyhow::Result<
         let (result, error) = match result {
             Ok(compared) => {
                 let front = points[index].is_some_and(|own| on_front(own, &points));
-                (Some(row(compared, difference, front)), None)
+                let mut row = row(compared, difference, front);
+                if simulated(candidate) {
+                    row.memory = None;
+                }
+                (Some(row), None)
             }
             Err(reason) => (None, Some(reason)),
         };
@@ -211,6 +222,7 @@ fn together(
     let shape = run.model.cache_shape(1)?;
     let build = |spec: &StrategySpec, budget| {
         Cache::builder(shape, spec.strategy.clone())
+            .rope(run.model.rope())
             .budget(budget)
             .prefill(run.prefill)
             .seed(run.seed)
@@ -242,7 +254,7 @@ fn row(compared: Compared, kl_difference: Option<Difference>, front: bool) -> Ro
         windows,
     } = compared;
     RowResult {
-        memory,
+        memory: Some(memory),
         perplexity: fidelity.perplexity.perplexity,
         perplexity_ratio: fidelity.perplexity_ratio,
         perplexity_ratio_interval: fidelity.perplexity_ratio_interval,

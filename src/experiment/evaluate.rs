@@ -36,6 +36,7 @@ impl Evaluation<'_> {
             .budget(settings.budget)
             .prefill(settings.prefill)
             .seed(settings.seed)
+            .rope(self.model.rope())
             .kernels(smartkv_kernels::best());
         Ok(builder.build()?)
     }
@@ -138,6 +139,7 @@ pub fn evaluate(run: Evaluation<'_>, progress: &dyn Progress) -> anyhow::Result<
         schema: SCHEMA,
         strategy: settings.strategy.name.clone(),
         config: settings.strategy.config.clone(),
+        calibration: settings.strategy.calibration.clone(),
         budget: candidate.budget(),
         model: run.model_name.to_string(),
         cache,

@@ -1,5 +1,6 @@
 //! The record of one evaluation: what `--json` prints. See `docs/eval-record.md`.
 
+use crate::config::CalibrationOrigin;
 use serde::Serialize;
 use serde_json::Value;
 use smartkv_core::{Budget, Memory, Prefill};
@@ -19,6 +20,8 @@ pub struct EvalRecord {
     pub strategy: String,
     /// Its complete configuration, defaults included.
     pub config: Value,
+    /// What it was calibrated with, `null` if it was not.
+    pub calibration: Option<CalibrationOrigin>,
     /// The budget in force, `null` if the strategy has none.
     pub budget: Option<Budget>,
     /// What the user called the model.
@@ -44,18 +47,23 @@ pub struct EvalRecord {
 /// Live buffers of the cache after the last scored token, in bytes.
 #[derive(Debug, Clone, Serialize)]
 pub struct CacheRecord {
+    /// `packed`: what is stored is what is counted. `simulated`: all rows are kept in f16, and the
+    /// bytes below are those of f16; what would compare them with it is `null`.
+    pub storage: &'static str,
+    /// What a simulated strategy says it would hold; a claim. `null` where rows are packed.
+    pub logical_bytes: Option<u64>,
     /// Tokens seen.
     pub tokens: u64,
     /// All live bytes.
     pub live_bytes: u64,
     /// K and V of the same tokens in f16.
     pub f16_bytes: u64,
-    /// `live_bytes / f16_bytes`.
-    pub ratio: f64,
+    /// `live_bytes / f16_bytes`; `null` where simulated, and so are the next two.
+    pub ratio: Option<f64>,
     /// Largest ratio after any scored step.
     pub max_ratio: Option<f64>,
     /// `live_bytes / tokens`.
-    pub bytes_per_token: f64,
+    pub bytes_per_token: Option<f64>,
     /// Packed codes.
     pub payload_bytes: u64,
     /// Scales, zero points, positions.
@@ -75,13 +83,17 @@ impl CacheRecord {
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "byte counts are far below 2^52")]
     pub fn new(memory: &Memory, summary: Option<&MemorySummary>) -> Self {
+        let packed = memory.logical_bytes.is_none();
+        let compared = |value: f64| packed.then_some(value);
         Self {
+            storage: if packed { "packed" } else { "simulated" },
+            logical_bytes: memory.logical_bytes,
             tokens: memory.tokens,
             live_bytes: memory.live_bytes,
             f16_bytes: memory.f16_bytes,
-            ratio: memory.ratio(),
-            max_ratio: summary.map(|s| s.max_ratio),
-            bytes_per_token: memory.live_bytes as f64 / memory.tokens.max(1) as f64,
+            ratio: compared(memory.ratio()),
+            max_ratio: summary.and_then(|s| compared(s.max_ratio)),
+            bytes_per_token: compared(memory.live_bytes as f64 / memory.tokens.max(1) as f64),
             payload_bytes: memory.payload_bytes,
             metadata_bytes: memory.metadata_bytes,
             window_bytes: memory.window_bytes,
@@ -89,6 +101,12 @@ impl CacheRecord {
             peak_bytes: summary.map_or(memory.peak_bytes, |s| s.peak_bytes.max(memory.peak_bytes)),
             allocated_bytes: memory.allocated_bytes,
         }
+    }
+
+    /// Whether the bytes are those of f16 in the place of what the strategy would hold.
+    #[must_use]
+    pub fn is_simulated(&self) -> bool {
+        self.logical_bytes.is_some()
     }
 }
 

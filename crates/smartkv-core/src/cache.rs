@@ -7,6 +7,7 @@ mod moves;
 mod planning;
 mod rotate;
 mod segment;
+mod simulate;
 #[cfg(test)]
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
 mod tests;
@@ -17,6 +18,7 @@ use crate::hook::{AttnStep, KvHook, MeasuredHook};
 use crate::kernels::{Kernels, Reference};
 use crate::layout::Layout;
 use crate::memory::Memory;
+use crate::rope::Rope;
 use crate::shape::CacheShape;
 use crate::strategy::{Seen, Strategy, Tracker, Watch};
 use attend::{Heads, LaneStep, Scratch};
@@ -46,6 +48,7 @@ pub struct CacheBuilder {
     budget: Option<Budget>,
     prefill: Prefill,
     seed: u64,
+    rope: Option<Arc<Rope>>,
     kernels: &'static dyn Kernels,
 }
 
@@ -71,6 +74,13 @@ impl CacheBuilder {
         self
     }
 
+    /// The host's rotation of keys and queries, for strategies that store keys before it.
+    #[must_use]
+    pub fn rope(mut self, rope: &Rope) -> Self {
+        self.rope = Some(Arc::new(rope.clone()));
+        self
+    }
+
     /// Kernels to compute with; the scalar reference unless told.
     #[must_use]
     pub fn kernels(mut self, kernels: &'static dyn Kernels) -> Self {
@@ -90,6 +100,7 @@ impl CacheBuilder {
             budget,
             prefill,
             seed,
+            rope,
             kernels,
         } = self;
         shape.check()?;
@@ -116,8 +127,11 @@ impl CacheBuilder {
             budget,
             prefill,
             seed,
+            rope,
+            simulated_bytes: 0,
             kernels,
         };
+        cache.check_simulation()?;
         cache.check_budget()?;
         Ok(cache)
     }
@@ -135,6 +149,9 @@ pub struct Cache {
     budget: Option<Budget>,
     prefill: Prefill,
     seed: u64,
+    rope: Option<Arc<Rope>>,
+    /// What a simulated strategy would have stored for the rows that left the window.
+    simulated_bytes: u64,
     kernels: &'static dyn Kernels,
     /// `[layer][sequence][kv_head]`.
     lanes: Vec<Lane>,
@@ -182,6 +199,7 @@ impl Cache {
             budget: None,
             prefill: Prefill::default(),
             seed: 0,
+            rope: None,
             kernels: &Reference,
         }
     }
@@ -488,6 +506,7 @@ impl KvHook for Cache {
         self.step.fill(0);
         self.sinks.fill(self.layout.sinks);
         self.peak = 0;
+        self.simulated_bytes = 0;
     }
 }
 
@@ -520,6 +539,9 @@ impl MeasuredHook for Cache {
             + memory.metadata_bytes
             + memory.window_bytes
             + memory.policy_bytes;
+        let simulated = self.strategy.simulation().is_some();
+        memory.logical_bytes =
+            simulated.then(|| self.simulated_bytes + memory.window_bytes + memory.policy_bytes);
         memory.tokens = self.seen.iter().sum::<usize>() as u64;
         let token = self.shape.layers * self.shape.kv_heads * self.shape.f16_row_bytes();
         memory.f16_bytes = memory.tokens * token as u64;

@@ -10,6 +10,7 @@ extern crate self as smartkv_core;
 
 pub mod budget;
 pub mod cache;
+pub mod calibration;
 pub mod codebook;
 pub mod contract;
 pub mod error;
@@ -22,11 +23,14 @@ pub mod pack;
 pub mod packed;
 pub mod place;
 pub mod registry;
+pub mod rope;
 pub mod shape;
+pub mod simulation;
 pub mod strategy;
 
 pub use budget::Budget;
 pub use cache::{Cache, CacheBuilder, Prefill};
+pub use calibration::{Calibration, Sampler, Samples};
 pub use codebook::Codebook;
 pub use error::{Error, Result};
 pub use format::{Axis, Bits, Format};
@@ -36,7 +40,9 @@ pub use layout::{Balance, Layout, Rotation, Tier};
 pub use memory::Memory;
 pub use packed::{PackedRows, Role, TILE_ROWS};
 pub use place::{Move, Place, Plan};
+pub use rope::Rope;
 pub use shape::CacheShape;
+pub use simulation::{Block, Simulation};
 pub use smartkv_macros::{allocator, config, split, strategy, tracker};
 pub use strategy::{
     Allocator, Infeasible, LaneRows, Lanes, Offer, PlanCx, Problem, RowTable, Run, Seen, Split,

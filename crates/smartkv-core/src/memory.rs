@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Bytes of the live buffers of a cache, by what they are for.
 ///
 /// `live_bytes` is the sum of the four parts and is what a budget binds. Nothing here is a formula
-/// over bit-widths: every number is the length of a buffer that exists.
+/// over bit-widths: every number but `logical_bytes` is the length of a buffer that exists.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memory {
     /// Tokens seen, summed over sequences.
@@ -24,6 +24,9 @@ pub struct Memory {
     pub policy_bytes: u64,
     /// Highest `live_bytes` since the last reset, inside steps included.
     pub peak_bytes: u64,
+    /// What a simulated strategy would hold by its own count, window included: a claim, not a
+    /// measurement. `None` where what is held is what is stored.
+    pub logical_bytes: Option<u64>,
     /// Bytes allocated from the system for the same buffers (capacity, not length).
     pub allocated_bytes: u64,
 }

@@ -13,10 +13,12 @@ pub use rows::{PlanCx, RowTable, Run};
 pub use split::{Lanes, Split};
 
 use crate::budget::Budget;
+use crate::calibration::Calibration;
 use crate::error::Result;
 use crate::layout::Layout;
 use crate::place::{Place, Plan};
 use crate::shape::CacheShape;
+use crate::simulation::Simulation;
 use std::fmt::Debug;
 
 /// A way to store and attend to keys and values.
@@ -39,6 +41,17 @@ pub trait Strategy: Debug + Send + Sync {
 
     /// Budget used when the user gives none. `None` means that the layout alone decides.
     fn default_budget(&self) -> Option<Budget> {
+        None
+    }
+
+    /// What changes rows in the place of a storage of their own, for methods that are simulated:
+    /// their rows stay in f16, and tables of memory leave them out.
+    fn simulation(&self) -> Option<&dyn Simulation> {
+        None
+    }
+
+    /// What learns parameters from samples of a model, for methods that are calibrated.
+    fn calibration(&self) -> Option<&dyn Calibration> {
         None
     }
 

@@ -13,7 +13,7 @@ use crate::tokenizer::{self, Tokenizer};
 use crate::weights::{RawTensor, WeightMode, gguf, open_safetensors};
 use rayon::prelude::*;
 use serde_json::Value;
-use smartkv_core::CacheShape;
+use smartkv_core::{CacheShape, Rope};
 use std::path::Path;
 
 /// How to load a model.
@@ -147,6 +147,12 @@ impl Model {
     /// A batch of 0.
     pub fn cache_shape(&self, batch: usize) -> Result<CacheShape> {
         self.description.cache_shape(batch)
+    }
+
+    /// The rotation of keys and queries: strategies that store keys before it ask for it.
+    #[must_use]
+    pub fn rope(&self) -> &Rope {
+        self.rope.rope()
     }
 
     /// Bytes of all weights as they are held: matrices as the [`WeightMode`] says, norms in f32,

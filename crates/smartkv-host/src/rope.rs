@@ -1,6 +1,7 @@
 //! Rotary position embedding: tables of sines and cosines, and the rotation of rows.
 
-use crate::description::{Rope, RopeScaling};
+use crate::description::{self, RopeScaling};
+use smartkv_core::Rope;
 use smartkv_kernels::Elementwise;
 use std::f64::consts::TAU;
 use std::sync::{Arc, RwLock};
@@ -13,45 +14,39 @@ const GROWTH: usize = 1024;
 /// Angles are computed in f64: at position 8000 an f32 angle is off by up to 5e-4.
 #[derive(Debug)]
 pub struct RopeTable {
-    frequencies: Vec<f64>,
-    interleaved: bool,
+    rope: Rope,
     rows: RwLock<Arc<Vec<f32>>>,
 }
 
 impl RopeTable {
     /// An empty table for heads of `head_dim` channels, an even number.
     #[must_use]
-    pub fn new(rope: &Rope, head_dim: usize) -> Self {
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "head_dim is at most a few hundred"
-        )]
-        let frequencies = (0..head_dim / 2)
-            .map(|pair| {
-                let frequency = rope.base.powf(-2.0 * pair as f64 / head_dim as f64);
-                scale(frequency, pair, &rope.scaling)
-            })
-            .collect();
+    pub fn new(rope: &description::Rope, head_dim: usize) -> Self {
         Self {
-            frequencies,
-            interleaved: rope.interleaved,
+            rope: rotation(rope, head_dim),
             rows: RwLock::default(),
         }
+    }
+
+    /// The rotation that the table holds the angles of.
+    #[must_use]
+    pub fn rope(&self) -> &Rope {
+        &self.rope
     }
 
     /// The angles of positions below `positions` at least.
     pub(crate) fn angles(&self, positions: usize) -> Angles {
         Angles {
             rows: self.upto(positions),
-            pairs: self.frequencies.len(),
-            interleaved: self.interleaved,
+            pairs: self.rope.frequencies().len(),
+            interleaved: self.rope.interleaved(),
         }
     }
 
     /// The table for positions below `positions` at least; row `p` holds `head_dim / 2` cosines,
     /// then as many sines.
     fn upto(&self, positions: usize) -> Arc<Vec<f32>> {
-        let width = 2 * self.frequencies.len();
+        let width = self.rope.head_dim();
         // A table is replaced whole, so a poisoned lock still guards a sound one.
         let current = self
             .rows
@@ -84,7 +79,8 @@ impl RopeTable {
     )]
     fn push_row(&self, position: usize, rows: &mut Vec<f32>) {
         let angles = self
-            .frequencies
+            .rope
+            .frequencies()
             .iter()
             .map(|frequency| position as f64 * frequency);
         rows.extend(angles.clone().map(|angle| angle.cos() as f32));
@@ -119,6 +115,20 @@ impl Angles {
     }
 }
 
+/// The rotation that a description means, for heads of `head_dim` channels.
+fn rotation(rope: &description::Rope, head_dim: usize) -> Rope {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "head_dim is at most a few hundred"
+    )]
+    let frequency = |pair: usize| {
+        let frequency = rope.base.powf(-2.0 * pair as f64 / head_dim as f64);
+        scale(frequency, pair, &rope.scaling)
+    };
+    let frequencies = (0..head_dim / 2).map(frequency).collect();
+    Rope::new(frequencies, rope.interleaved)
+}
+
 /// Stretches one frequency (radians per token) as `scaling` says.
 #[expect(clippy::cast_precision_loss, reason = "contexts are far below 2^52")]
 fn scale(frequency: f64, pair: usize, scaling: &RopeScaling) -> f64 {
@@ -148,7 +158,7 @@ mod tests {
 
     fn table(interleaved: bool, scaling: RopeScaling) -> RopeTable {
         RopeTable::new(
-            &Rope {
+            &description::Rope {
                 base: 10_000.0,
                 interleaved,
                 scaling,
@@ -169,6 +179,20 @@ mod tests {
             assert_eq!(neighbours[place], halves[channel]);
         }
         assert!((halves[0] - (37f32.cos() - 5.0 * 37f32.sin())).abs() < 1e-5);
+    }
+
+    #[test]
+    fn the_rotation_of_a_cache_is_that_of_the_table() {
+        for interleaved in [false, true] {
+            let table = table(interleaved, RopeScaling::Linear { factor: 2.0 });
+            let mut row = [1.0, 2.0, -1.0, 0.5, 0.3, -2.0, 1.0, 1.0];
+            let mut same = row;
+            table.rotate(&mut row, 1, &[777]);
+            table.rope().rotate(&mut same, 777);
+            for (a, b) in row.iter().zip(same) {
+                assert!((a - b).abs() < 1e-6, "{a} {b}");
+            }
+        }
     }
 
     #[test]

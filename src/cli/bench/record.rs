@@ -48,6 +48,8 @@ pub(super) struct StrategyRecord {
     pub(super) budget: Option<Budget>,
     /// Its complete configuration.
     pub(super) config: Value,
+    /// Whether it is simulated: rows are kept in f16, and bytes and speeds are not its own.
+    pub(super) simulated: bool,
 }
 
 /// One weight mode, strategy and length of prompt.

@@ -112,7 +112,7 @@ fn warm_up(
     settings: &Settings,
     tokens: &[u32],
 ) -> anyhow::Result<()> {
-    let mut cache = entry.spec.build(model.cache_shape(1)?)?;
+    let mut cache = entry.spec.build(model)?;
     let (longest, _) = settings.reach();
     let prompt = WARM_UP_TOKENS
         .min(longest.saturating_sub(UNTIMED_TOKENS))

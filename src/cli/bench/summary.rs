@@ -167,6 +167,7 @@ pub(super) fn record(
         strategy: entry.spec.strategy.name.clone(),
         budget: entry.budget(),
         config: entry.spec.strategy.config.clone(),
+        simulated: entry.spec.strategy.is_simulated(),
     });
     BenchRecord {
         schema: SCHEMA,

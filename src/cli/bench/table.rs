@@ -1,7 +1,7 @@
 //! The record as a person reads it: speed, bytes, what a longer context costs.
 
 use super::others::IDLE_PROCESSORS;
-use super::record::{BenchRecord, Row};
+use super::record::{BenchRecord, Row, StrategyRecord};
 use super::spread::Spread;
 use crate::cli::output;
 use crate::cli::session::prefill_name;
@@ -73,14 +73,14 @@ fn bytes(record: &BenchRecord) -> String {
         let mut cells = vec![
             name(record, &row.weights, &row.strategy, row.budget),
             row.context.to_string(),
-            output::bytes(row.cache.live_bytes),
-            number(row.cache.ratio, 4),
-            output::bytes(row.cache.peak_bytes),
+            own(row, output::bytes(row.cache.live_bytes)),
+            own(row, row.cache.ratio.map_or_else(dash, |r| number(r, 4))),
+            own(row, output::bytes(row.cache.peak_bytes)),
             output::bytes(row.weight_bytes),
         ];
         match &row.decode {
             Some(decode) => cells.extend([
-                output::bytes(decode.bytes_a_token),
+                own(row, output::bytes(decode.bytes_a_token)),
                 number(decode.gb_per_s.median, 2),
                 percent(decode.share_of_same_size.median),
                 percent(decode.share_of_memory.median),
@@ -175,6 +175,9 @@ fn notes(record: &BenchRecord) -> String {
         record.model,
         protocol.text,
     );
+    if record.strategies.iter().any(|strategy| strategy.simulated) {
+        text += "Simulated strategies keep their rows in f16: their speeds are those of f16.\n";
+    }
     if let Some(peak) = record.process_peak_rss_bytes {
         let _ = writeln!(
             text,
@@ -196,10 +199,23 @@ fn notes(record: &BenchRecord) -> String {
     text
 }
 
+/// A number of bytes, where it is that of what the strategy stores.
+fn own(row: &Row, bytes: String) -> String {
+    if row.cache.is_simulated() {
+        "simulated".to_string()
+    } else {
+        bytes
+    }
+}
+
 /// The strategy, and the weights where there are several.
 fn name(record: &BenchRecord, weights: &str, strategy: &str, budget: Option<Budget>) -> String {
+    let simulated = |s: &StrategyRecord| s.simulated && s.strategy == strategy;
     let title = budget.map_or_else(
-        || strategy.to_string(),
+        || {
+            let simulated = record.strategies.iter().any(simulated);
+            format!("{strategy}{}", if simulated { " (simulated)" } else { "" })
+        },
         |budget| format!("{strategy} @ {budget}"),
     );
     if record.rows.iter().all(|row| row.weights == weights) {

@@ -102,7 +102,7 @@ pub(super) fn run(
         own_mark,
     } = *stage;
     let start = Instant::now();
-    let mut cache = entry.spec.build(model.cache_shape(1)?)?;
+    let mut cache = entry.spec.build(model)?;
     let depths = settings.depths();
     // As a prompt of its own does. Forks copy rows, not room.
     cache.reserve(&[depths.last().map_or(0, |depth| depth.tokens)]);

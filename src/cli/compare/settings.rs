@@ -158,15 +158,13 @@ fn find(wanted: &str, candidates: &[Candidate]) -> anyhow::Result<usize> {
     let found: Vec<usize> = (0..candidates.len())
         .filter(|&i| matching(&candidates[i]))
         .collect();
-    match found[..] {
-        [index] => Ok(index),
-        _ => {
-            let labels: Vec<String> = candidates.iter().map(label).collect();
-            anyhow::bail!(
-                "--against {wanted}: {} rows have that name, expected one of {}",
-                found.len(),
-                labels.join(", ")
-            )
-        }
+    if let [index] = found[..] {
+        return Ok(index);
     }
+    let labels: Vec<String> = candidates.iter().map(label).collect();
+    anyhow::bail!(
+        "--against {wanted}: {} rows have that name, expected one of {}",
+        found.len(),
+        labels.join(", ")
+    )
 }

@@ -2,6 +2,7 @@
 
 use crate::cli::output;
 use crate::experiment::{CompareRecord, Row, RowResult};
+use smartkv_eval::MemorySummary;
 use smartkv_eval::stats::Interval;
 use std::fmt::Write as _;
 
@@ -9,9 +10,8 @@ use std::fmt::Write as _;
 pub(super) fn render(record: &CompareRecord) -> String {
     let mut rows: Vec<&Row> = record.rows.iter().collect();
     let bytes = |row: &&Row| {
-        row.result
-            .as_ref()
-            .map_or(f64::MAX, |r| r.memory.mean_ratio)
+        let memory = row.result.as_ref().and_then(|r| r.memory.as_ref());
+        memory.map_or(f64::MAX, |memory| memory.mean_ratio)
     };
     rows.sort_by(|a, b| bytes(a).total_cmp(&bytes(b)));
     let differences = rows.iter().any(|row| {
@@ -73,12 +73,16 @@ fn label(row: &Row) -> String {
 
 fn measured(row: &Row, result: &RowResult) -> Vec<String> {
     let star = if result.front { " *" } else { "" };
+    let ratio = |pick: fn(&MemorySummary) -> f64| match &result.memory {
+        Some(memory) => format!("{:.4}", pick(memory)),
+        None => "simulated".to_string(),
+    };
     vec![
         format!("{}{star}", row.name),
         row.budget
             .map_or_else(|| "-".to_string(), |b| b.to_string()),
-        format!("{:.4}", result.memory.mean_ratio),
-        format!("{:.4}", result.memory.max_ratio),
+        ratio(|memory| memory.mean_ratio),
+        ratio(|memory| memory.max_ratio),
         format!("{:.3}", result.perplexity),
         with(result.perplexity_ratio, result.perplexity_ratio_interval),
         with(result.kl_mean, result.kl_mean_interval),
@@ -89,9 +93,8 @@ fn measured(row: &Row, result: &RowResult) -> Vec<String> {
 
 fn difference(result: &RowResult) -> String {
     result.kl_difference.as_ref().map_or_else(String::new, |d| {
-        let Interval { low, high, .. } = match d.estimate.interval {
-            Some(interval) => interval,
-            None => return format!("{:+.4}", d.estimate.mean),
+        let Some(Interval { low, high, .. }) = d.estimate.interval else {
+            return format!("{:+.4}", d.estimate.mean);
         };
         format!("{:+.4} [{low:+.4}, {high:+.4}]", d.estimate.mean)
     })

@@ -6,6 +6,9 @@ use crate::experiment::{EvalRecord, NeedleRecord, SpeedRecord};
 use smartkv_eval::stats::Interval;
 use std::fmt::Write as _;
 
+/// Stands where a number would be that a simulation does not have.
+const SIMULATED: &str = "simulated";
+
 /// One speed out of a record.
 type Pick = fn(&SpeedRecord) -> Option<f64>;
 
@@ -15,18 +18,31 @@ pub(super) fn render(record: &EvalRecord) -> String {
     let quality = &record.quality;
     let row = |name: &str, f16: String, here: String| vec![name.to_string(), f16, here];
     let number = |value: f64, digits: usize| format!("{value:.digits$}");
+    let simulated = cache.is_simulated();
+    // Bytes and speeds of a simulation are those of f16.
+    let bytes = |value: Option<f64>, digits: usize| {
+        if simulated {
+            SIMULATED.to_string()
+        } else {
+            measured(value, digits)
+        }
+    };
 
     let mut rows = vec![
         row(
             "cache bytes per token",
-            number(f16.bytes_per_token, 0),
-            number(cache.bytes_per_token, 0),
+            measured(f16.bytes_per_token, 0),
+            bytes(cache.bytes_per_token, 0),
         ),
-        row("ratio to f16", number(f16.ratio, 4), number(cache.ratio, 4)),
+        row(
+            "ratio to f16",
+            measured(f16.ratio, 4),
+            bytes(cache.ratio, 4),
+        ),
         row(
             "  largest at any step",
-            max(f16.max_ratio),
-            max(cache.max_ratio),
+            measured(f16.max_ratio, 4),
+            bytes(cache.max_ratio, 4),
         ),
         row(
             "perplexity",
@@ -66,15 +82,15 @@ pub(super) fn render(record: &EvalRecord) -> String {
         ("decode tokens/s", |s| s.decode_tokens_per_s),
     ];
     for (name, pick) in speeds {
-        let show = |speed| pick(speed).map_or_else(|| "-".to_string(), |v| number(v, 1));
         rows.push(row(
             name,
-            show(&record.reference.speed),
-            show(&record.speed),
+            measured(pick(&record.reference.speed), 1),
+            bytes(pick(&record.speed), 1),
         ));
     }
     let title = match record.budget {
         Some(budget) => format!("{} @ {budget}", record.strategy),
+        None if simulated => format!("{} ({SIMULATED})", record.strategy),
         None => record.strategy.clone(),
     };
     let mut text = output::table(&[record.model.as_str(), "f16", title.as_str()], rows);
@@ -83,22 +99,10 @@ pub(super) fn render(record: &EvalRecord) -> String {
 }
 
 fn notes(record: &EvalRecord) -> String {
-    let (cache, protocol) = (&record.cache, &record.protocol);
+    let protocol = &record.protocol;
     let mut text = String::new();
     // Writing to a string cannot fail.
-    let _ = writeln!(
-        text,
-        "Cache at {} tokens: {} = payload {} + metadata {} + window {} + policy {}; peak {} \
-         ({} prefill).",
-        cache.tokens,
-        output::bytes(cache.live_bytes),
-        output::bytes(cache.payload_bytes),
-        output::bytes(cache.metadata_bytes),
-        output::bytes(cache.window_bytes),
-        output::bytes(cache.policy_bytes),
-        output::bytes(cache.peak_bytes),
-        prefill_name(protocol.prefill),
-    );
+    let _ = writeln!(text, "{}", contents(record));
     let _ = writeln!(
         text,
         "Protocol {}: {} windows of `{}`, {} tokens prefilled and {} scored in each ({} in all); \
@@ -117,6 +121,19 @@ fn notes(record: &EvalRecord) -> String {
             protocol.windows, protocol.windows_asked
         );
     }
+    if let Some(origin) = &record.calibration {
+        let _ = writeln!(
+            text,
+            "Calibrated on {} tokens of `{}`{}.",
+            origin.tokens,
+            origin.text,
+            if origin.text_sha256 == protocol.text_sha256 {
+                ": THE SAME TEXT, so that the strategy may have seen what it is measured on"
+            } else {
+                ""
+            },
+        );
+    }
     if let Some(needle) = &record.tasks.needle {
         let _ = writeln!(
             text,
@@ -127,8 +144,35 @@ fn notes(record: &EvalRecord) -> String {
     text
 }
 
-fn max(ratio: Option<f64>) -> String {
-    ratio.map_or_else(|| "-".to_string(), |ratio| format!("{ratio:.4}"))
+fn measured(value: Option<f64>, digits: usize) -> String {
+    value.map_or_else(|| "-".to_string(), |value| format!("{value:.digits$}"))
+}
+
+/// What the cache holds, part by part; of a simulation, what it says it would hold.
+fn contents(record: &EvalRecord) -> String {
+    let (cache, protocol) = (&record.cache, &record.protocol);
+    if let Some(claimed) = cache.logical_bytes {
+        return format!(
+            "Simulated: rows are changed as `{}` would store them and kept in f16. By its own count \
+             it would hold {} of f16's {} at {} tokens: a claim, not a measurement.",
+            record.strategy,
+            output::bytes(claimed),
+            output::bytes(cache.f16_bytes),
+            cache.tokens,
+        );
+    }
+    format!(
+        "Cache at {} tokens: {} = payload {} + metadata {} + window {} + policy {}; peak {} \
+         ({} prefill).",
+        cache.tokens,
+        output::bytes(cache.live_bytes),
+        output::bytes(cache.payload_bytes),
+        output::bytes(cache.metadata_bytes),
+        output::bytes(cache.window_bytes),
+        output::bytes(cache.policy_bytes),
+        output::bytes(cache.peak_bytes),
+        prefill_name(protocol.prefill),
+    )
 }
 
 fn with_interval(value: f64, interval: Option<Interval>, digits: usize) -> String {

@@ -198,6 +198,7 @@ impl Cache {
             own.for_each(|(_, lane)| fit(lane));
         }
         let plan = self.ask(seen, window, cut, &mine)?;
+        self.simulate(seen, cut, &mine)?;
         self.execute(&plan, cut, &mine);
         Ok(())
     }

@@ -141,24 +141,36 @@ impl Inputs {
     /// One head's query, before the scale.
     #[must_use]
     pub fn query(&self, layer: usize, token: usize, head: usize) -> &[f32] {
-        self.head(&self.q[layer], self.shape.q_heads, token, head)
+        self.of_head(&self.q[layer], self.shape.q_heads, token, head)
     }
 
     /// One kv head's key.
     #[must_use]
     pub fn key(&self, layer: usize, token: usize, head: usize) -> &[f32] {
-        self.head(&self.k[layer], self.shape.kv_heads, token, head)
+        self.of_head(&self.k[layer], self.shape.kv_heads, token, head)
     }
 
     /// One kv head's value.
     #[must_use]
     pub fn value(&self, layer: usize, token: usize, head: usize) -> &[f32] {
-        self.head(&self.v[layer], self.shape.kv_heads, token, head)
+        self.of_head(&self.v[layer], self.shape.kv_heads, token, head)
     }
 
-    fn head<'a>(&self, data: &'a [f32], heads: usize, token: usize, head: usize) -> &'a [f32] {
+    fn of_head<'a>(&self, data: &'a [f32], heads: usize, token: usize, head: usize) -> &'a [f32] {
         let head_dim = self.shape.head_dim;
         &data[(token * heads + head) * head_dim..][..head_dim]
+    }
+
+    /// One kv head's keys and values.
+    #[cfg(test)]
+    pub(crate) fn head(&self, layer: usize, kv_head: usize) -> (Vec<f32>, Vec<f32>) {
+        let head_dim = self.shape.head_dim;
+        let pick = |data: &[f32]| -> Vec<f32> {
+            let rows = data.chunks_exact(self.shape.kv_heads * head_dim);
+            rows.flat_map(|row| row[kv_head * head_dim..][..head_dim].to_vec())
+                .collect()
+        };
+        (pick(&self.k[layer]), pick(&self.v[layer]))
     }
 
     /// [`try_step`](Self::try_step) for inputs that must be accepted.
