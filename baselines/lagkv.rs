@@ -10,9 +10,11 @@ use smartkv_strategies::splits::equal::Equal;
 /// Each stretch of `lag` tokens is scaled, channel by channel, by the least and largest element of
 /// the `lag` tokens that follow; a token scores by the softmax over its stretch of the standard
 /// deviation of its scaled channels, keys and values added. Every stretch keeps the same share of
-/// its tokens, and the newest stretch stays whole. What was kept once is judged again only when a
-/// budget stops growing, as one stretch, against the tokens that leave now; the paper, which has no
-/// fixed budget, never does. Nothing is kept beside the rows; needs keys and values after `RoPE`.
+/// its tokens, and the newest `lag` tokens stay whole. The paper takes a whole stretch every `lag`
+/// tokens; while decoding that leaves much of a budget unused, so here `evict_every` tokens are a
+/// stretch then. What was kept once is judged again only when a budget stops growing, as one
+/// stretch, against the tokens that leave now; the paper, which has no fixed budget, never does.
+/// Nothing is kept beside the rows; needs keys and values after `RoPE`.
 #[config]
 pub struct LagKv {
     /// Tokens of a stretch.
@@ -21,6 +23,9 @@ pub struct LagKv {
     /// First tokens that stay.
     #[default(4)]
     pub sinks: usize,
+    /// Tokens between two evictions while decoding; as in the paper when it is `lag`.
+    #[default(16)]
+    pub evict_every: usize,
 }
 
 #[strategy("lagkv", family = "eviction", paper = "arXiv 2504.04704")]
@@ -29,8 +34,9 @@ impl Strategy for LagKv {
         if self.lag == 0 {
             return Err(Error::parameter("lag", 0, "expected at least 1 token"));
         }
-        // A whole stretch stays to compare with when one leaves.
-        Ok(Layout::evicting(self.sinks, (2 * self.lag).saturating_sub(1), self.lag))
+        // As many as a stretch stay to compare with what leaves.
+        let window = self.lag.saturating_add(self.evict_every.saturating_sub(1));
+        Ok(Layout::evicting(self.sinks, window, self.evict_every))
     }
 
     fn default_budget(&self) -> Option<Budget> {

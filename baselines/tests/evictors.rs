@@ -401,7 +401,14 @@ fn adakv_keeps_the_best_of_a_layer_and_a_floor_of_each_head() {
 fn lagkv_keeps_the_same_share_of_every_stretch() {
     let (lag, sinks, stretches) = (16, 4, 11);
     let inputs = Inputs::new(shape(), sinks + lag * (stretches + 1), 8);
-    let mut cache = cache(LagKv { lag, sinks }, Budget::Ratio(0.5));
+    let mut cache = cache(
+        LagKv {
+            lag,
+            sinks,
+            evict_every: lag,
+        },
+        Budget::Ratio(0.5),
+    );
     inputs.step(&mut cache, 0, inputs.tokens, false);
     for lane in lanes() {
         let held = held(&cache, lane.0, lane.1);
@@ -454,7 +461,14 @@ fn lag_scores(rows: &[Vec<f64>]) -> Vec<f64> {
 #[test]
 fn lagkv_leaves_alone_what_it_kept_while_the_budget_grows() {
     let inputs = Inputs::new(shape(), 600, 9);
-    let mut cache = cache(LagKv { lag: 16, sinks: 4 }, Budget::Ratio(0.5));
+    let mut cache = cache(
+        LagKv {
+            lag: 16,
+            sinks: 4,
+            evict_every: 16,
+        },
+        Budget::Ratio(0.5),
+    );
     inputs.step(&mut cache, 0, 300, false);
     let before: Vec<Vec<usize>> = lanes().map(|(l, h)| held(&cache, l, h)).collect();
     for token in 300..600 {
