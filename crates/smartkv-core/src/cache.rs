@@ -11,12 +11,14 @@ mod tests;
 
 use crate::budget::Budget;
 use crate::error::{Error, Result};
+use crate::guard::guarded;
 use crate::hook::{AttnStep, KvHook, MeasuredHook};
 use crate::kernels::{Kernels, Reference};
 use crate::layout::Layout;
 use crate::memory::Memory;
+use crate::registry::{self, Kind};
 use crate::shape::CacheShape;
-use crate::strategy::{Seen, Strategy};
+use crate::strategy::{Seen, Strategy, Tracker};
 use attend::{Heads, LaneStep, Scratch};
 use half::f16;
 use lane::{Energies, Lane};
@@ -91,11 +93,14 @@ impl CacheBuilder {
             kernels,
         } = self;
         shape.check()?;
-        let layout = strategy.layout(&shape)?;
+        registry::check_ranges(strategy.as_ref())?;
+        let name = strategy.typetag_name();
+        let layout = guarded(Kind::Strategy, name, "layout", || strategy.layout(&shape))??;
         layout.check(&shape)?;
+        let tracks = || strategy.tracker().map(Tracker::watch).is_some();
         let columns = Columns {
             positions: layout.positions,
-            scores: strategy.tracker().is_some(),
+            scores: guarded(Kind::Strategy, name, "tracker", tracks)?,
         };
         let budget = budget.or_else(|| strategy.default_budget());
         let lane = Lane::new(&layout, shape.head_dim, columns);
@@ -182,6 +187,11 @@ impl Cache {
     #[must_use]
     pub fn strategy(&self) -> &dyn Strategy {
         self.strategy.as_ref()
+    }
+
+    fn tracker_name(&self) -> &'static str {
+        let tracker = self.strategy.tracker();
+        tracker.map_or("none", |tracker| tracker.typetag_name())
     }
 
     /// The layout the strategy chose for this shape.
@@ -297,7 +307,7 @@ impl Cache {
         if work.tokens == 0 {
             return;
         }
-        let watch = self.strategy.tracker().map(super::strategy::Tracker::watch);
+        let watch = self.strategy.tracker().map(Tracker::watch);
         work.watched = watch.map_or(0, |w| w.prompt_queries.clamp(1, work.tokens));
         let group = self.shape.group();
         let take = |data: &[f32], heads: std::ops::Range<usize>, of: usize, out: &mut Vec<f32>| {
@@ -398,13 +408,16 @@ impl KvHook for Cache {
             self.append(lane, &step, index, work);
         });
         attend::attend(self.kernels, lanes, heads, &mut scratch);
-        for_each_lane(parallel, lanes, &mut scratch.lanes, |_, lane, work| {
+        let finish = |_, lane: &mut Lane, work: &mut LaneStep| {
             if work.tokens > 0 {
                 if self.layout.rotate {
                     rotate::rotate(&mut work.out, head_dim);
                 }
                 self.fold(lane, work);
             }
+        };
+        let folded = guarded(Kind::Tracker, self.tracker_name(), "fold", || {
+            for_each_lane(parallel, lanes, &mut scratch.lanes, finish);
         });
         let width = heads.group * head_dim;
         for (index, work) in scratch.lanes.iter().enumerate() {
@@ -418,7 +431,7 @@ impl KvHook for Cache {
         }
         self.lanes = all;
         self.scratch = scratch;
-        Ok(())
+        folded
     }
 
     fn end_step(&mut self, more_prompt: bool) -> Result<()> {

@@ -14,14 +14,18 @@ pub mod codebook;
 pub mod contract;
 pub mod error;
 pub mod format;
+mod guard;
 pub mod hook;
 pub mod kernels;
 pub mod layout;
 pub mod memory;
 pub mod pack;
 pub mod packed;
+pub mod parameter;
 pub mod place;
+pub mod range;
 pub mod registry;
+pub mod schema;
 pub mod shape;
 pub mod strategy;
 
@@ -35,7 +39,9 @@ pub use kernels::{Digits, Kernels, Queries, Reference, Rows, RowsMut, Tiles};
 pub use layout::{Layout, Tier};
 pub use memory::Memory;
 pub use packed::{PackedRows, Role, TILE_ROWS};
+pub use parameter::Parameter;
 pub use place::{Place, Plan};
+pub use range::Range;
 pub use shape::CacheShape;
 pub use smartkv_macros::{allocator, config, strategy, tracker};
 pub use strategy::{

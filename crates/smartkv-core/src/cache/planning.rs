@@ -4,9 +4,12 @@ use super::Cache;
 use super::lane::{Energies, Lane, LanePlan};
 use super::segment::Segment;
 use crate::error::{Error, Result};
+use crate::guard::{guarded, unsound};
 use crate::place::{Place, Plan};
+use crate::registry::Kind;
 use crate::strategy::{PlanCx, RowTable};
 use rayon::prelude::*;
+use std::cell::Cell;
 
 /// Full-precision rows a sequence may keep now.
 #[derive(Debug, Clone, Copy)]
@@ -182,6 +185,7 @@ impl Cache {
                 Some(all.saturating_sub((kept + self.fixed_bytes()) as u64))
             }
         };
+        let bad = Cell::new(None);
         let cx = PlanCx {
             shape: &self.shape,
             layout: &self.layout,
@@ -190,9 +194,20 @@ impl Cache {
             budget,
             column_bytes: self.columns.bytes(),
             seed: self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ seen as u64,
-            rows: &|| self.table(cut, mine),
+            rows: &|| {
+                let table = self.table(cut, mine);
+                bad.set(unsound(&table.score).or(bad.get()));
+                table
+            },
         };
-        let plan = self.strategy.plan(&cx)?;
+        let name = self.strategy.typetag_name();
+        let plan = guarded(Kind::Strategy, name, "plan", || self.strategy.plan(&cx));
+        // First, since whatever the strategy made of them is not its fault.
+        if let Some(score) = bad.get() {
+            let what = format!("gave a token the score {score}: expected a finite number");
+            return Err(Error::plugin(Kind::Tracker, self.tracker_name(), what));
+        }
+        let plan = plan??;
         self.check_plan(&plan, cut, mine, budget)?;
         Ok(plan)
     }
