@@ -3,9 +3,11 @@
 mod error;
 mod set;
 mod strategy;
+mod write;
 mod yaml;
 
 pub use error::ConfigError;
 pub use set::Assignment;
-pub use strategy::{SHIPPED, StrategySpec};
+pub use strategy::{SHIPPED, StrategySpec, check_shipped};
+pub use write::to_yaml;
 pub use yaml::{from_yaml, read_yaml};

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use std::fmt;
 
-/// An interval of numbers, from `#[range(…)]` on a parameter. NaN lies in none.
+/// An interval of numbers, from `#[range(…)]` on a parameter. NaN and infinities lie in none.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Range {
     /// Lower end; `-∞` when there is none.
@@ -22,7 +22,7 @@ impl Range {
     pub fn contains(&self, number: f64) -> bool {
         let from = number > self.from || (!self.above && number >= self.from);
         let to = number < self.to || (!self.below && number <= self.to);
-        from && to
+        number.is_finite() && from && to
     }
 
     /// Writes the bounds into the JSON schema of a number, or of what numbers are in.
@@ -116,6 +116,7 @@ mod tests {
         };
         for range in [UNIT, from_above, all] {
             assert!(!range.contains(f64::NAN), "{range}");
+            assert!(!range.contains(f64::INFINITY), "{range}");
         }
     }
 
