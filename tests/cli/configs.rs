@@ -122,7 +122,7 @@ fn strategy_files_are_refused_with_file_line_and_column() {
         (
             "nan",
             "type: smartkv\npower: .nan\n",
-            ", line 2, column 1: `power`: ",
+            ", line 2, column 8: non-finite float",
         ),
         (
             "untyped",
