@@ -189,6 +189,8 @@ fn complete(given: &Value, source: Option<&(String, String)>) -> Result<Value, C
     let path = name.split('[').next().unwrap_or_default();
     let known = given.pointer(&format!("/{}", path.replace('.', "/")));
     let field = match known {
+        // In another file, or none: the error says everything there is to say.
+        Some(_) if source.is_none() => return Err(error.into()),
         Some(_) => Some(path.to_string()),
         None => culprit(given),
     };

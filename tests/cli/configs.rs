@@ -15,6 +15,7 @@ fn an_unknown_strategy_is_answered_with_the_known_ones() {
     );
     let text = refused(1, &quick(&["--strategy", "zzz"]), &["`zzz`", "uniform-8"]);
     assert!(!text.contains("did you mean"), "{text}");
+    assert!(text.contains("needs `use that_crate as _;`"), "{text}");
     refused(1, &["strategies", "smartk"], &["did you mean `smartkv`?"]);
 }
 

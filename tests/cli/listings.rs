@@ -81,12 +81,9 @@ fn a_page_says_what_parameters_take_and_shows_a_file_that_works() {
     }
     let (_, example) = page.split_once("Example, as a file").unwrap();
     let lines = example.lines().skip(2);
-    let yaml: String = lines
-        .take_while(|line| line.starts_with("  "))
-        .map(|line| format!("{}\n", &line[2..]))
-        .collect();
+    let lines: Vec<&str> = lines.map_while(|line| line.strip_prefix("  ")).collect();
     let folder = tempfile::tempdir().unwrap();
-    let file = file(folder.path(), "example.yaml", yaml);
+    let file = file(folder.path(), "example.yaml", lines.join("\n"));
     let record = json(&run(&quick(&["--strategy", &file, "--json"])));
     let strategies = list["strategies"].as_array().unwrap();
     let smartkv = strategies.iter().find(|entry| entry["name"] == "smartkv");

@@ -91,8 +91,21 @@ impl Error {
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
         match self {
-            Self::Unknown { family, known, .. } => {
-                vec![format!("known {family} names: {}", known.join(", "))]
+            Self::Unknown {
+                family,
+                known,
+                suggestion,
+                ..
+            } => {
+                let mut hints = vec![format!("known {family} names: {}", known.join(", "))];
+                if suggestion.is_none() {
+                    hints.push(
+                        "one of a crate of your own needs `use that_crate as _;` in main.rs, or \
+                         it is not linked"
+                            .to_string(),
+                    );
+                }
+                hints
             }
             Self::Format { .. } => {
                 vec!["0 is the whole head: --set group_size=0".to_string()]

@@ -5,6 +5,7 @@ mod check;
 pub use check::{check, check_ranges};
 
 use crate::error::{Error, Result};
+use crate::guard::guarded;
 use crate::parameter::Parameter;
 use crate::range::Range;
 use crate::schema;
@@ -148,9 +149,9 @@ impl Entry {
     /// Its default configuration.
     ///
     /// # Errors
-    /// A configuration that does not serialise.
+    /// A default that panics or does not serialise.
     pub fn configuration(&self) -> Result<Value> {
-        (self.example)().map_err(|error| {
+        guarded(self.kind, self.name, "default", self.example)?.map_err(|error| {
             let what = format!("has a default configuration that does not serialise: {error}");
             Error::plugin(self.kind, self.name, what)
         })

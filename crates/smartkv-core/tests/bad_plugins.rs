@@ -292,3 +292,27 @@ fn schemas_define_each_plugin_once_and_bound_numbers() {
     let only = smartkv_core::schema::document(Some(only)).unwrap();
     assert_eq!(only["$defs"].as_object().unwrap().len(), 1);
 }
+
+/// Has a default that it does not take.
+#[config]
+struct BadDefault {
+    /// A share.
+    #[default(1.5)]
+    #[range(0.0..=1.0)]
+    share: f64,
+}
+
+#[allocator("bad-default")]
+impl Allocator for BadDefault {
+    fn allocate(&self, _: &Problem<'_>) -> std::result::Result<Vec<u8>, Infeasible> {
+        Ok(vec![u8::from(self.share > 1.0)])
+    }
+}
+
+#[test]
+fn a_default_out_of_its_range_is_found_at_the_start() {
+    let error = registry::check().unwrap_err().to_string();
+    let expected = "allocator `bad-default` has a default outside its range: share = 1.5: \
+                    expected 0 to 1";
+    assert_eq!(error, expected);
+}

@@ -99,9 +99,9 @@ fn row(field: &Field, config: &Value) -> Vec<String> {
     }
     let value = match config.get(field.name) {
         // A part by its name: its parameters have a page of their own.
-        Some(value) => match value.get("type") {
-            Some(Value::String(part)) => part.clone(),
-            _ => value.to_string(),
+        Some(value) => match value.get("type").unwrap_or(value) {
+            Value::String(word) => word.clone(),
+            other => other.to_string(),
         },
         None => String::new(),
     };

@@ -8,7 +8,8 @@ use serde_json::Value;
 /// Checks the rules of the registry; call it once at start.
 ///
 /// # Errors
-/// Two plugins with one name: typetag would make both unusable.
+/// Two plugins with one name: typetag would make both unusable. A default that its own range does
+/// not hold.
 pub fn check() -> Result<()> {
     for &kind in Kind::ALL {
         for pair in entries(kind).windows(2) {
@@ -22,6 +23,12 @@ pub fn check() -> Result<()> {
                     ),
                 ));
             }
+        }
+        for entry in entries(kind) {
+            plugin(kind, &entry.configuration()?, "").map_err(|error| {
+                let what = format!("has a default outside its range: {error}");
+                Error::plugin(kind, entry.name, what)
+            })?;
         }
     }
     Ok(())

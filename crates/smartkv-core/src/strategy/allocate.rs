@@ -33,45 +33,40 @@ impl PlanCx<'_> {
     }
 }
 
+/// Added to what is spent for every row whose offer it may not have: more bytes than there are.
+const IMPOSSIBLE: u64 = 1 << 40;
+
 /// What is wrong with a solution.
 fn mistake(problem: &Problem<'_>, offers: &[u8]) -> Option<String> {
-    let rows = problem.best.len();
+    let Problem {
+        best, menu, budget, ..
+    } = *problem;
+    let rows = best.len();
     if offers.len() != rows {
         return Some(format!("gave {} offers for {rows} rows", offers.len()));
     }
-    let parts = offers.par_chunks(ROWS_A_TASK);
-    let spent: Option<u64> = parts
-        .zip(problem.best.par_chunks(ROWS_A_TASK))
-        .map(|(offers, best)| spent(problem, offers, best))
-        .sum();
-    match spent {
-        None => {
-            // Told exactly only when it is needed.
-            let wrong = |(offer, best): &(&u8, &u8)| {
-                offer < best || usize::from(**offer) >= problem.menu.len()
-            };
-            let (offer, best) = offers.iter().zip(problem.best).find(wrong)?;
-            let last = problem.menu.len() - 1;
-            Some(format!(
-                "gave offer {offer} to a row that may have {best} to {last}"
-            ))
-        }
-        Some(bytes) if bytes > problem.budget => {
-            let budget = problem.budget;
-            Some(format!("spent {bytes} bytes, the budget grants {budget}"))
-        }
-        Some(_) => None,
+    let mut prices = [IMPOSSIBLE; 256];
+    for (price, offer) in prices.iter_mut().zip(menu) {
+        *price = u64::from(offer.bytes);
     }
-}
-
-/// Bytes of some rows, unless one has an offer that it may not have.
-fn spent(problem: &Problem<'_>, offers: &[u8], best: &[u8]) -> Option<u64> {
-    offers
-        .iter()
-        .zip(best)
-        .map(|(offer, best)| {
-            let taken = problem.menu.get(usize::from(*offer))?;
-            (offer >= best).then_some(u64::from(taken.bytes))
-        })
-        .sum()
+    let price = |(&offer, &best): (&u8, &u8)| {
+        let raised = if offer < best { IMPOSSIBLE } else { 0 };
+        prices[usize::from(offer)] + raised
+    };
+    let parts = offers.par_chunks(ROWS_A_TASK);
+    let spent: u64 = parts
+        .zip(best.par_chunks(ROWS_A_TASK))
+        .map(|(offers, best)| offers.iter().zip(best).map(price).sum::<u64>())
+        .sum();
+    if spent >= IMPOSSIBLE {
+        let (offer, best) = offers
+            .iter()
+            .zip(best)
+            .find(|&row| price(row) >= IMPOSSIBLE)?;
+        let last = menu.len() - 1;
+        return Some(format!(
+            "gave offer {offer} to a row that may have {best} to {last}"
+        ));
+    }
+    (spent > budget).then(|| format!("spent {spent} bytes, the budget grants {budget}"))
 }
