@@ -42,7 +42,7 @@ pub struct Gear {
     pub iterations: usize,
 }
 
-#[strategy("gear", family = "quantizer", paper = "arXiv 2403.05527")]
+#[strategy("gear", family = "quantizer", storage = "simulated", paper = "arXiv 2403.05527")]
 impl Strategy for Gear {
     fn layout(&self, _: &CacheShape) -> Result<Layout> {
         if !matches!(self.bits, 2 | 3 | 4 | 8) {

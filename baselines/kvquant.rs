@@ -44,7 +44,7 @@ pub struct KvQuant {
     pub key_ranges: Vec<Vec<[f64; 2]>>,
 }
 
-#[strategy("kvquant", family = "quantizer", paper = "arXiv 2401.18079")]
+#[strategy("kvquant", family = "quantizer", storage = "simulated", paper = "arXiv 2401.18079")]
 impl Strategy for KvQuant {
     fn layout(&self, shape: &CacheShape) -> Result<Layout> {
         self.check(shape)?;

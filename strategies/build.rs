@@ -32,6 +32,7 @@ fn list(folder: &Path, modules: &mut String) {
             .into_owned();
         let source = path.extension().is_some_and(|e| e == "rs");
         if source && name != "lib" && name != "build" {
+            let name = name.replace('-', "_");
             writeln!(modules, "#[path = {path:?}]\npub mod {name};").expect("a string grows");
         } else if path.is_dir()
             && !["tests", "target"].contains(&name.as_str())

@@ -39,6 +39,7 @@ pub struct SmartKv {
     pub sinks: usize,
     /// Tokens between two allocations.
     #[default(16)]
+    #[range(1..)]
     pub realloc_every: usize,
     /// Rotate each head by a Hadamard transform before rounding (`QuaRot`, arXiv 2404.00456).
     #[default(true)]
@@ -53,6 +54,7 @@ pub struct SmartKv {
     /// Exponent on the score. 2 would be the variance of the output error if attention stayed as
     /// it was; a lower one trusts past attention less. 0 ignores it.
     #[default(0.5)]
+    #[range(0.0..)]
     pub power: f64,
 }
 
@@ -73,12 +75,6 @@ impl Strategy for SmartKv {
                 _ => Format::asymmetric(bits, self.group_size),
             })
         };
-        if !(self.power.is_finite() && self.power >= 0.0) {
-            return Err(Error::parameter("power", self.power, "expected a number from 0"));
-        }
-        if self.realloc_every == 0 {
-            return Err(Error::parameter("realloc_every", 0, "expected at least 1"));
-        }
         let mut tiers = Vec::new();
         for &[key, value] in &self.bits {
             tiers.push(Tier { k: format(key)?, v: format(value)? });
@@ -147,10 +143,7 @@ impl Strategy for SmartKv {
             budget: budget.saturating_sub(settled as u64 * price),
             seed: cx.seed,
         };
-        let offers = self.allocator.allocate(&problem).map_err(|e| Error::Budget {
-            given: cx.limit.map_or_else(String::new, |limit| limit.to_string()),
-            reason: e.to_string(),
-        })?;
+        let offers = cx.allocate(self.allocator.as_ref(), &problem)?;
         Ok(Plan::Move(moves(open, &offers)))
     }
 }

@@ -17,6 +17,8 @@ mod files;
 mod generating;
 #[path = "cli/listings.rs"]
 mod listings;
+#[path = "cli/new.rs"]
+mod new;
 #[path = "cli/output.rs"]
 mod output;
 #[path = "cli/precedence.rs"]

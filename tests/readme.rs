@@ -87,19 +87,44 @@ fn half_the_bytes_cost_less_than_a_percent_of_perplexity() {
     assert!((ratio - 1.0).abs() < 0.01, "perplexity ratio {ratio}");
 }
 
+/// Code blocks that follow a line `<!-- path -->`, with that path.
+fn shown(text: &str) -> Vec<(&str, &str)> {
+    let marks = text.split("\n<!-- ").skip(1);
+    marks
+        .filter_map(|part| {
+            let (path, rest) = part.split_once(" -->\n")?;
+            let (_, code) = rest.trim_start().strip_prefix("```")?.split_once('\n')?;
+            Some((path, code.split("\n```").next()?))
+        })
+        .collect()
+}
+
 #[test]
-fn the_guide_shows_the_real_file() {
+fn the_guide_shows_the_real_files() {
     let guide = read("docs/strategies.md");
-    let code = guide
-        .split("```rust\n")
-        .nth(1)
-        .unwrap()
-        .split("```")
-        .next()
-        .unwrap();
-    let file = read("baselines/f16.rs");
-    assert!(
-        file.ends_with(code),
-        "docs/strategies.md and baselines/f16.rs have drifted apart"
-    );
+    let blocks = shown(&guide);
+    assert!(blocks.len() >= 6, "only {} files are shown", blocks.len());
+    for (path, code) in blocks {
+        assert!(
+            format!("\n{}", read(path)).contains(&format!("\n{code}\n")),
+            "docs/strategies.md and {path} have drifted apart: {code}"
+        );
+    }
+    // No Rust is shown that is in no file.
+    let rust = guide.matches("```rust").count();
+    assert_eq!(rust, guide.matches(".rs -->\n\n```rust").count());
+}
+
+#[test]
+fn commands_of_the_guide_are_commands() {
+    for line in read("docs/strategies.md").lines() {
+        if let Some(command) = line.strip_prefix("smartkv ") {
+            let command = command.split_whitespace().next().unwrap();
+            let help = Command::new(env!("CARGO_BIN_EXE_smartkv"))
+                .args([command, "--help"])
+                .output()
+                .unwrap();
+            assert!(help.status.success(), "{line}");
+        }
+    }
 }

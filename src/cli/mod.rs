@@ -10,6 +10,7 @@ mod eval;
 mod failure;
 mod generate;
 mod models;
+mod new;
 mod out_file;
 mod output;
 mod session;
@@ -51,6 +52,7 @@ const EXAMPLES: &str = "Examples:
   smartkv calibrate kvtuner --out kvtuner.json      learn a strategy's parameters
   smartkv generate 'Why is the sky blue?' --strategy smartkv --budget 0.25
   smartkv strategies smartkv                        what it does and its parameters
+  smartkv new my-strategy                           a crate with a strategy of your own
   smartkv completions bash > ~/.local/share/bash-completion/completions/smartkv";
 
 #[derive(Debug, Subcommand)]
@@ -67,6 +69,8 @@ enum Command {
     Generate(generate::GenerateArgs),
     /// List the strategies, or explain one.
     Strategies(strategies::StrategiesArgs),
+    /// Write a crate with a strategy of your own.
+    New(new::NewArgs),
     /// List, fetch or describe models.
     Models(models::ModelsArgs),
     /// Say what this machine has: SIMD, threads, memory, GPU, caches.
@@ -98,6 +102,7 @@ pub fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<()> {
     smartkv_core::registry::check()?;
+    crate::config::check_shipped()?;
     let Cli { command, global } = cli;
     session::set_threads(global.threads)?;
     let policy = crate::assets::Policy::from_env().offline_if(global.offline);
@@ -108,6 +113,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Calibrate(args) => calibrate::run(&args, &policy, global.json),
         Command::Generate(args) => generate::run(&args, &policy, global.json),
         Command::Strategies(args) => strategies::run(&args, global.json),
+        Command::New(args) => new::run(&args, global.json),
         Command::Models(args) => models::run(args, &policy, global.json),
         Command::Doctor(args) => doctor::run(args, &policy, global.json),
         Command::Completions(args) => completions::run(&args),

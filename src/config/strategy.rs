@@ -174,6 +174,29 @@ fn find(name: &str) -> Result<(), ConfigError> {
     }
 }
 
+/// Refuses a registered strategy that a shipped configuration of something else would hide.
+///
+/// # Errors
+/// The first such name.
+pub fn check_shipped() -> Result<(), ConfigError> {
+    let registered = registry::entries(Kind::Strategy);
+    for entry in registered {
+        let Some((name, text)) = SHIPPED.iter().find(|(name, _)| *name == entry.name) else {
+            continue;
+        };
+        let config = parse(name, text)?;
+        if config["type"] != **name {
+            let expected = format!(
+                "registered by `{}`, but a configuration of `{}` goes by this name: rename it",
+                entry.crate_name,
+                config["type"].as_str().unwrap_or_default()
+            );
+            return Err(smartkv_core::Error::parameter("strategy", name, expected).into());
+        }
+    }
+    Ok(())
+}
+
 fn parse(file: &str, text: &str) -> Result<Value, ConfigError> {
     let value: Value = from_yaml(text, file)?;
     if value.get("type").and_then(Value::as_str).is_none() {
@@ -196,10 +219,23 @@ fn complete(given: &Value, source: Option<&(String, String)>) -> Result<Value, C
         }
         Err(error) => error,
     };
-    let smartkv_core::Error::Parameter { name, expected, .. } = &error else {
+    let smartkv_core::Error::Parameter {
+        name,
+        value,
+        expected,
+    } = &error
+    else {
         return Err(error.into());
     };
-    let field = culprit(given);
+    // A number out of its range is named with its path; other fields have to be found.
+    let path = name.split('[').next().unwrap_or_default();
+    let known = given.pointer(&format!("/{}", path.replace('.', "/")));
+    let field = match known {
+        // In another file, or none: the error says everything there is to say.
+        Some(_) if source.is_none() => return Err(error.into()),
+        Some(_) => Some(path.to_string()),
+        None => culprit(given),
+    };
     let place = source
         .zip(field.as_deref())
         .and_then(|((_, text), field)| locate(text, field));
@@ -208,6 +244,7 @@ fn complete(given: &Value, source: Option<&(String, String)>) -> Result<Value, C
         line: place.map(|p| p.0),
         column: place.map(|p| p.1),
         reason: match field {
+            Some(_) if known.is_some() => format!("`{name}` = {value}: {expected}"),
             Some(field) => format!("`{field}`: {expected}"),
             None => expected.clone(),
         },

@@ -1,6 +1,6 @@
 //! Exponential moving average of received attention.
 
-use smartkv_core::{Error, Result, Seen, Tracker, Watch, config, tracker};
+use smartkv_core::{Seen, Tracker, Watch, config, tracker};
 
 /// Exponential moving average of the attention each token receives.
 ///
@@ -9,8 +9,9 @@ use smartkv_core::{Error, Result, Seen, Tracker, Watch, config, tracker};
 /// so late tokens of a prompt are not at a disadvantage (`ZipCache`, arXiv 2405.14256).
 #[config]
 pub struct Ema {
-    /// Weight that the past keeps at every query, in `[0, 1)`.
+    /// Weight that the past keeps at every query.
     #[default(0.9)]
+    #[range(0.0..1.0)]
     pub decay: f64,
     /// Newest queries of each prompt chunk that are observed.
     #[default(64)]
@@ -19,13 +20,6 @@ pub struct Ema {
 
 #[tracker("ema")]
 impl Tracker for Ema {
-    fn check(&self) -> Result<()> {
-        if !(0.0..1.0).contains(&self.decay) {
-            return Err(Error::parameter("tracker.decay", self.decay, "expected 0 to below 1"));
-        }
-        Ok(())
-    }
-
     fn watch(&self) -> Option<Watch> {
         Some(Watch { prompt_queries: self.prompt_queries })
     }
@@ -43,6 +37,7 @@ impl Tracker for Ema {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use smartkv_core::registry::Documented;
 
     #[test]
     fn follows_the_recurrence_one_query_at_a_time() {
@@ -58,9 +53,12 @@ mod tests {
 
     #[test]
     fn a_decay_that_never_forgets_or_diverges_is_refused() {
+        let decay = Ema::FIELDS.iter().find(|field| field.name == "decay").unwrap();
+        let range = decay.range.unwrap();
         for decay in [1.0, 2.0, -0.1, f64::NAN] {
-            assert!(Ema { decay, ..Ema::default() }.check().is_err(), "{decay}");
+            assert!(!range.contains(decay), "{decay}");
         }
+        assert!(range.contains(0.0) && range.contains(0.999));
     }
 
     #[test]

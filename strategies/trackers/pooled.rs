@@ -1,7 +1,6 @@
 //! Scores smoothed over neighbouring tokens.
 
 use crate::trackers::last_queries::LastQueries;
-use serde::{Deserialize, Serialize};
 use smartkv_core::{Error, LaneRows, Result, Seen, Tracker, Watch, config, tracker};
 use std::collections::VecDeque;
 
@@ -23,8 +22,7 @@ pub struct Pooled {
 }
 
 /// How the scores of neighbours become one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[config]
 pub enum Pooling {
     /// The largest.
     #[default]

@@ -1,6 +1,5 @@
 //! Position alone, blind to what tokens say.
 
-use serde::{Deserialize, Serialize};
 use smartkv_core::{LaneRows, Tracker, config, tracker};
 
 /// Scores tokens by position only: the first, the newest, or both ends of the sequence.
@@ -14,8 +13,7 @@ pub struct Position {
 }
 
 /// An end of the sequence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[config]
 pub enum Favour {
     /// The first tokens.
     First,

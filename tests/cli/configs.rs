@@ -17,6 +17,7 @@ fn an_unknown_strategy_is_answered_with_the_known_ones() {
     );
     let text = refused(1, &quick(&["--strategy", "zzz"]), &["`zzz`", "uniform-8"]);
     assert!(!text.contains("did you mean"), "{text}");
+    assert!(text.contains("needs `use that_crate as _;`"), "{text}");
     refused(1, &["strategies", "smartk"], &["did you mean `smartkv`?"]);
 }
 
@@ -51,6 +52,16 @@ fn set_names_the_field_the_value_and_what_was_expected() {
     assert!(!text.contains('{'), "the whole configuration: {text}");
     refused(1, &set("sinks=-1"), &["--set sinks=-1: ", "(it was "]);
     refused(1, &set("tracker.decay=x"), &["--set tracker.decay=x: "]);
+    refused(
+        1,
+        &set("tracker.decay=1"),
+        &["--set tracker.decay=1: expected 0 to below 1 (it was 0.9)"],
+    );
+    refused(
+        1,
+        &set("realloc_every=0"),
+        &["--set realloc_every=0: expected at least 1 (it was 16)"],
+    );
     refused(1, &set("tracker=emma"), &["`emma`", "expected", "`ema`"]);
     refused(1, &set("window.x=1"), &["--set window.x=1: `x` is inside"]);
 }
@@ -105,6 +116,16 @@ fn strategy_files_are_refused_with_file_line_and_column() {
             "inner",
             "type: smartkv\ntracker:\n  type: ema\n  decay: lots\n",
             ", line 4, column 3: `tracker.decay`: invalid type",
+        ),
+        (
+            "range",
+            "type: smartkv\ntracker:\n  decay: 2\n  type: ema\n",
+            ", line 3, column 3: `tracker.decay` = 2.0: expected 0 to below 1",
+        ),
+        (
+            "nan",
+            "type: smartkv\npower: .nan\n",
+            ", line 2, column 8: non-finite float",
         ),
         (
             "untyped",

@@ -1,6 +1,6 @@
 //! Commands that tell: help, strategies, models, doctor, completions.
 
-use crate::program::{json, refused, run};
+use crate::program::{file, json, quick, refused, run};
 
 #[test]
 fn alone_and_with_help_the_program_teaches() {
@@ -50,11 +50,60 @@ fn strategies_are_listed_and_explained() {
             let explained = json(&run(&["strategies", name, "--json"]));
             assert_eq!(explained["name"], name);
             for field in explained["fields"].as_array().unwrap() {
-                assert_ne!(field["docs"], "", "{name}.{}", field["name"]);
+                for key in ["docs", "type"] {
+                    assert_ne!(field[key], "", "{name}.{}", field["name"]);
+                }
                 assert!(text.stdout.contains(field["name"].as_str().unwrap()));
             }
         }
     }
+}
+
+#[test]
+fn a_page_says_what_parameters_take_and_shows_a_file_that_works() {
+    let list = json(&run(&["strategies", "--json"]));
+    for entry in list["strategies"].as_array().unwrap() {
+        let keys = ["name", "family", "storage", "summary", "paper"];
+        for key in keys {
+            assert!(entry.get(key).is_some(), "no {key}: {entry}");
+        }
+        assert_eq!(entry["storage"], "packed", "{entry}");
+    }
+    let page = run(&["strategies", "smartkv"]).stdout;
+    for part in [
+        "(mixed strategy, packed storage; crate smartkv-strategies)",
+        "tracker: ema",
+        "list of [integer,",
+        "integer, at least 1",
+        "number, at least 0",
+    ] {
+        assert!(page.contains(part), "no `{part}` in {page}");
+    }
+    let (_, example) = page.split_once("Example, as a file").unwrap();
+    let lines = example.lines().skip(2);
+    let lines: Vec<&str> = lines.map_while(|line| line.strip_prefix("  ")).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let file = file(folder.path(), "example.yaml", lines.join("\n"));
+    let record = json(&run(&quick(&["--strategy", &file, "--json"])));
+    let strategies = list["strategies"].as_array().unwrap();
+    let smartkv = strategies.iter().find(|entry| entry["name"] == "smartkv");
+    assert_eq!(record["config"], smartkv.unwrap()["config"]);
+}
+
+#[test]
+fn schemas_are_printed_for_editors() {
+    let all = json(&run(&["strategies", "--json-schema"]));
+    assert_eq!(all["$ref"], "#/$defs/strategy");
+    assert!(all["$defs"]["allocator.random"].is_object());
+    for name in ["ema", "uniform-4"] {
+        let one = json(&run(&["strategies", name, "--json-schema"]));
+        assert_eq!(one["$defs"].as_object().unwrap().len(), 1, "{one}");
+    }
+    refused(
+        1,
+        &["strategies", "unifrm", "--json-schema"],
+        &["did you mean `uniform`?"],
+    );
 }
 
 #[test]

@@ -14,10 +14,12 @@ mod tests;
 
 use crate::budget::Budget;
 use crate::error::{Error, Result};
+use crate::guard::guarded;
 use crate::hook::{AttnStep, KvHook, MeasuredHook};
 use crate::kernels::{Kernels, Reference};
 use crate::layout::Layout;
 use crate::memory::Memory;
+use crate::registry::{self, Kind};
 use crate::rope::Rope;
 use crate::shape::CacheShape;
 use crate::strategy::{Seen, Strategy, Tracker, Watch};
@@ -27,7 +29,7 @@ use lane::{Energies, Lane};
 use rayon::prelude::*;
 use segment::Columns;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// When a prompt is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -104,12 +106,18 @@ impl CacheBuilder {
             kernels,
         } = self;
         shape.check()?;
-        let layout = strategy.layout(&shape)?;
+        registry::check_ranges(strategy.as_ref())?;
+        let name = strategy.typetag_name();
+        let layout = guarded(Kind::Strategy, name, "layout", || strategy.layout(&shape))??;
         layout.check(&shape)?;
-        let reads_positions = strategy.tracker().is_some_and(Tracker::positions);
+        let watched = || {
+            let positions = strategy.tracker().is_some_and(Tracker::positions);
+            (positions, watch(strategy.as_ref()).is_some())
+        };
+        let (positions, scores) = guarded(Kind::Strategy, name, "tracker", watched)?;
         let columns = Columns {
-            positions: layout.positions || reads_positions,
-            scores: watch(strategy.as_ref()).is_some(),
+            positions: layout.positions || positions,
+            scores,
         };
         let budget = budget.or_else(|| strategy.default_budget());
         let lane = Lane::new(&layout, shape.head_dim, columns);
@@ -208,6 +216,11 @@ impl Cache {
     #[must_use]
     pub fn strategy(&self) -> &dyn Strategy {
         self.strategy.as_ref()
+    }
+
+    fn tracker_name(&self) -> &'static str {
+        let tracker = self.strategy.tracker();
+        tracker.map_or("none", |tracker| tracker.typetag_name())
     }
 
     /// The layout the strategy chose for this shape.
@@ -462,9 +475,14 @@ impl KvHook for Cache {
         let mut all = std::mem::take(&mut self.lanes);
         let mut scratch = std::mem::take(&mut self.scratch);
         let lanes = &mut all[first..first + self.shape.lanes()];
+        let failed = OnceLock::new();
         attend::attend(self.kernels, lanes, heads, &mut scratch, |lane, work| {
             lane.frame.values_back(&mut work.out, head_dim);
-            self.fold(lane, work);
+            let fold = || self.fold(lane, work);
+            if let Err(error) = guarded(Kind::Tracker, self.tracker_name(), "fold", fold) {
+                // Of several lanes one speaks for all.
+                let _ = failed.set(error);
+            }
         });
         let width = heads.group * head_dim;
         for (index, work) in scratch.lanes.iter().enumerate() {
@@ -478,7 +496,7 @@ impl KvHook for Cache {
         }
         self.lanes = all;
         self.scratch = scratch;
-        Ok(())
+        failed.into_inner().map_or(Ok(()), Err)
     }
 
     fn end_step(&mut self, more_prompt: bool) -> Result<()> {

@@ -35,7 +35,7 @@ pub fn all_registered() {
     );
     for entry in strategies {
         round_trip(entry);
-        let example = (entry.example)().expect("example serialises");
+        let example = entry.configuration().expect("example serialises");
         check(&registry::strategy(&example).expect("example builds"));
     }
 }
@@ -62,8 +62,8 @@ pub fn check(strategy: &Arc<dyn Strategy>) {
 
 /// The example configuration survives a round trip.
 fn round_trip(entry: &Entry) {
-    let example = (entry.example)().expect("example serialises");
-    let built = registry::strategy(&example).expect("example builds");
+    let example = entry.configuration().expect("example serialises");
+    let built = registry::strategy(&example).expect("defaults lie in their ranges");
     let again = serde_json::to_value(built.as_ref()).expect("serialises");
     assert_eq!(
         again, example,

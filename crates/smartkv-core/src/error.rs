@@ -1,5 +1,6 @@
 //! The errors of the cache engine. Each names the thing, the value and what was expected.
 
+use crate::registry::{self, Kind};
 use std::fmt;
 
 /// Result of this crate.
@@ -51,6 +52,16 @@ pub enum Error {
     /// A decision that a strategy's own parts make impossible; the cache adds the strategy's name.
     #[error("{0}")]
     Policy(String),
+    /// A plugin that panicked, or gave something that makes no sense.
+    #[error("{} `{name}` {what}", .kind.word())]
+    Plugin {
+        /// What kind of plugin it is.
+        kind: Kind,
+        /// Its registered name.
+        name: String,
+        /// What it did.
+        what: String,
+    },
     /// A name that no registered plugin has.
     #[error("unknown {family} `{name}`{}", Suggest(.suggestion))]
     Unknown {
@@ -83,13 +94,37 @@ impl Error {
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
         match self {
-            Self::Unknown { family, known, .. } => {
-                vec![format!("known {family} names: {}", known.join(", "))]
+            Self::Unknown {
+                family,
+                known,
+                suggestion,
+                ..
+            } => {
+                let mut hints = vec![format!("known {family} names: {}", known.join(", "))];
+                if suggestion.is_none() {
+                    hints.push(
+                        "one of a crate of your own needs `use that_crate as _;` in main.rs, or \
+                         it is not linked"
+                            .to_string(),
+                    );
+                }
+                hints
             }
             Self::Format { .. } => {
                 vec!["0 is the whole head: --set group_size=0".to_string()]
             }
+            Self::Plan { strategy, .. } => origin(Kind::Strategy, strategy),
+            Self::Plugin { kind, name, .. } => origin(*kind, name),
             _ => Vec::new(),
+        }
+    }
+
+    /// A plugin that does not do what it must.
+    pub(crate) fn plugin(kind: Kind, name: impl Into<String>, what: impl Into<String>) -> Self {
+        Self::Plugin {
+            kind,
+            name: name.into(),
+            what: what.into(),
         }
     }
 
@@ -105,6 +140,19 @@ impl Error {
             expected: expected.into(),
         }
     }
+}
+
+/// Whose mistake it is: nothing was computed with what the plugin gave.
+fn origin(kind: Kind, name: &str) -> Vec<String> {
+    let entry = registry::find(kind, name).ok();
+    entry.map_or_else(Vec::new, |entry| {
+        let origin = format!(
+            "{} `{name}` is from the crate `{}`",
+            kind.word(),
+            entry.crate_name
+        );
+        vec![origin]
+    })
 }
 
 struct Suggest<'a>(&'a Option<String>);

@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::format::Format;
 use crate::shape::CacheShape;
 use serde::{Deserialize, Serialize};
+use smartkv_macros::config;
 
 /// Formats of keys and values that are stored together. Keys usually need more bits
 /// (arXiv 2502.15075), so the two are apart.
@@ -52,8 +53,7 @@ pub enum Rotation {
 }
 
 /// Factors on channels before rows are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[config]
 pub enum Balance {
     /// None.
     #[default]

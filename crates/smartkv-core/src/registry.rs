@@ -1,51 +1,119 @@
-//! Every strategy, tracker and allocator linked into this program, by name.
+//! Every plugin linked into this program, by name.
+
+mod check;
+
+pub use check::{check, check_ranges};
 
 use crate::error::{Error, Result};
+use crate::guard::guarded;
+use crate::parameter::Parameter;
+use crate::range::Range;
+use crate::schema;
 use crate::strategy::Strategy;
 use serde_json::Value;
 use std::sync::Arc;
 
-/// What a plugin is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// Takes over how keys and values are stored.
-    Strategy,
-    /// Scores tokens by observed attention.
-    Tracker,
-    /// Spends a budget.
-    Allocator,
-    /// Shares kept rows among layers and heads.
-    Split,
+/// The kinds of plugins, each named as its trait in [`strategy`](crate::strategy): this list is
+/// the one place that knows them all. The attribute of a kind is a line in `smartkv-macros`.
+macro_rules! kinds {
+    ($($(#[$docs:meta])* $kind:ident, $word:literal, $plural:literal;)*) => {
+        /// What a plugin is.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Kind {
+            $($(#[$docs])* $kind,)*
+        }
+
+        impl Kind {
+            /// Every kind.
+            pub const ALL: &'static [Self] = &[$(Self::$kind),*];
+
+            /// Lower-case word for messages.
+            #[must_use]
+            pub fn word(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $word,)*
+                }
+            }
+
+            /// The word for several of them.
+            #[must_use]
+            pub fn plural(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $plural,)*
+                }
+            }
+        }
+
+        $(impl Parameter for Box<dyn crate::strategy::$kind> {
+            const PLUGIN: Option<Kind> = Some(Kind::$kind);
+
+            fn type_name() -> String {
+                $word.to_string()
+            }
+
+            fn schema() -> Value {
+                schema::reference(Kind::$kind)
+            }
+        })*
+    };
 }
 
-impl Kind {
-    /// Lower-case word for messages.
+kinds! {
+    /// Takes over how keys and values are stored.
+    Strategy, "strategy", "strategies";
+    /// Scores tokens by observed attention.
+    Tracker, "tracker", "trackers";
+    /// Spends a budget.
+    Allocator, "allocator", "allocators";
+    /// Shares kept rows among layers and heads.
+    Split, "split", "splits";
+}
+
+/// How the bytes that a strategy is charged for come about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Storage {
+    /// What is stored is what is counted.
+    Packed,
+    /// Some of the method is computed on full precision: its bytes are a claim.
+    Simulated,
+}
+
+impl Storage {
+    /// Lower-case word for tables and records.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
-            Self::Strategy => "strategy",
-            Self::Tracker => "tracker",
-            Self::Allocator => "allocator",
-            Self::Split => "split",
+            Self::Packed => "packed",
+            Self::Simulated => "simulated",
         }
     }
 }
 
-/// The manual of one parameter, from its doc comment.
+/// One parameter: what its declaration says of it.
 #[derive(Debug, Clone, Copy)]
-pub struct FieldDoc {
+pub struct Field {
     /// Field name, as in a config.
     pub name: &'static str,
     /// Doc comment.
     pub docs: &'static str,
+    /// Its type in words.
+    pub type_name: fn() -> String,
+    /// JSON schema of its type; the range apart.
+    pub schema: fn() -> Value,
+    /// The numbers it takes, when not all that its type can hold.
+    pub range: Option<Range>,
+    /// Whether it may be null.
+    pub optional: bool,
+    /// The kind of plugin its values are.
+    pub plugin: Option<Kind>,
 }
 
 /// Documentation that `#[config]` collects from a struct.
 pub trait Documented {
     /// Doc comment of the struct; its first line is the summary.
     const DOCS: &'static str;
-    /// Doc comments of the fields.
-    const FIELDS: &'static [FieldDoc];
+    /// The fields.
+    const FIELDS: &'static [Field];
 }
 
 /// One registered plugin.
@@ -57,12 +125,14 @@ pub struct Entry {
     pub name: &'static str,
     /// `quantizer`, `mixed`, `eviction`, …: how tables group it.
     pub family: &'static str,
+    /// How its bytes come about; for strategies.
+    pub storage: Option<Storage>,
     /// Where the method was published.
     pub paper: Option<&'static str>,
     /// Doc comment of its struct.
     pub docs: &'static str,
     /// Its parameters.
-    pub fields: &'static [FieldDoc],
+    pub fields: &'static [Field],
     /// Crate that registered it.
     pub crate_name: &'static str,
     /// Its default configuration.
@@ -76,6 +146,17 @@ impl Entry {
     #[must_use]
     pub fn summary(&self) -> &'static str {
         self.docs.lines().next().unwrap_or_default()
+    }
+
+    /// Its default configuration.
+    ///
+    /// # Errors
+    /// A default that panics or does not serialise.
+    pub fn configuration(&self) -> Result<Value> {
+        guarded(self.kind, self.name, "default", self.example)?.map_err(|error| {
+            let what = format!("has a default configuration that does not serialise: {error}");
+            Error::plugin(self.kind, self.name, what)
+        })
     }
 }
 
@@ -123,7 +204,7 @@ pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&
 /// Builds a strategy from its configuration: an object with its name under `type`.
 ///
 /// # Errors
-/// An unknown name, an unknown or missing field, a value of the wrong type or out of its domain.
+/// An unknown name, an unknown or missing field, a value of the wrong type or out of its range.
 pub fn strategy(config: &Value) -> Result<Arc<dyn Strategy>> {
     let Some(name) = config.get("type").and_then(Value::as_str) else {
         return Err(Error::parameter(
@@ -135,30 +216,9 @@ pub fn strategy(config: &Value) -> Result<Arc<dyn Strategy>> {
     find(Kind::Strategy, name)?;
     let boxed: Box<dyn Strategy> = serde_json::from_value(config.clone())
         .map_err(|e| Error::parameter(format!("strategy `{name}`"), config, e.to_string()))?;
+    check_ranges(boxed.as_ref())?;
     boxed
         .tracker()
         .map_or(Ok(()), crate::strategy::Tracker::check)?;
     Ok(Arc::from(boxed))
-}
-
-/// Checks the rules of the registry; call it once at start.
-///
-/// # Errors
-/// Two plugins with one name: typetag would make both unusable.
-pub fn check() -> Result<()> {
-    for kind in [Kind::Strategy, Kind::Tracker, Kind::Allocator, Kind::Split] {
-        for pair in entries(kind).windows(2) {
-            if pair[0].name == pair[1].name {
-                return Err(Error::parameter(
-                    kind.word(),
-                    format!("`{}`", pair[0].name),
-                    format!(
-                        "registered twice, by `{}` and `{}`: rename one",
-                        pair[0].crate_name, pair[1].crate_name
-                    ),
-                ));
-            }
-        }
-    }
-    Ok(())
 }

@@ -2,6 +2,7 @@
 //!
 //! All three are immutable, serialisable values. They return data; the cache executes it.
 
+mod allocate;
 mod keep;
 mod lane_rows;
 mod rows;

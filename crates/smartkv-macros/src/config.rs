@@ -1,11 +1,24 @@
-//! `#[config]`: a struct whose documentation is its manual.
+//! `#[config]` on a struct: its documentation is its manual.
 
+use crate::{choice, range};
 use proc_macro2::TokenStream;
-use quote::quote;
-use syn::{Attribute, Expr, Fields, ItemStruct, Lit, Meta, Result};
+use quote::{quote, quote_spanned};
+use syn::ext::IdentExt as _;
+use syn::spanned::Spanned as _;
+use syn::{Attribute, Expr, Fields, Item, ItemStruct, Lit, Meta, Result};
 
 pub(crate) fn expand(item: TokenStream) -> Result<TokenStream> {
-    let mut item: ItemStruct = syn::parse2(item)?;
+    match syn::parse2(item)? {
+        Item::Struct(item) => plugin(item),
+        Item::Enum(item) => choice::expand(&item),
+        other => Err(syn::Error::new_spanned(
+            other,
+            "expected a struct or an enum",
+        )),
+    }
+}
+
+fn plugin(mut item: ItemStruct) -> Result<TokenStream> {
     if !item.generics.params.is_empty() {
         return Err(syn::Error::new_spanned(
             item.generics,
@@ -20,6 +33,7 @@ pub(crate) fn expand(item: TokenStream) -> Result<TokenStream> {
 
     let mut fields = Vec::new();
     let mut defaults = Vec::new();
+    let mut numeric = Vec::new();
     match &mut item.fields {
         Fields::Named(named) => {
             for field in &mut named.named {
@@ -35,8 +49,29 @@ pub(crate) fn expand(item: TokenStream) -> Result<TokenStream> {
                 } else {
                     quote!(#name: ::core::default::Default::default())
                 });
-                let key = name.to_string();
-                fields.push(quote!(FieldDoc { name: #key, docs: #text }));
+                let key = name.unraw().to_string();
+                let ty = &field.ty;
+                let range = if let Some(range) = range::take(&mut field.attrs)? {
+                    numeric.push(quote_spanned! {ty.span()=>
+                        const _: () = assert!(
+                            <#ty as ::smartkv_core::Parameter>::NUMERIC,
+                            "`#[range]` is for numbers",
+                        );
+                    });
+                    quote!(Some(#range))
+                } else {
+                    quote!(None)
+                };
+                let parameter = quote_spanned!(ty.span()=> <#ty as ::smartkv_core::Parameter>);
+                fields.push(quote!(Field {
+                    name: #key,
+                    docs: #text,
+                    type_name: #parameter::type_name,
+                    schema: #parameter::schema,
+                    range: #range,
+                    optional: #parameter::OPTIONAL,
+                    plugin: #parameter::PLUGIN,
+                }));
             }
         }
         Fields::Unit => {}
@@ -70,17 +105,18 @@ pub(crate) fn expand(item: TokenStream) -> Result<TokenStream> {
         }
 
         const _: () = {
-            use ::smartkv_core::registry::{Documented, FieldDoc};
+            use ::smartkv_core::registry::{Documented, Field};
             impl Documented for #ident {
                 const DOCS: &'static str = #docs;
-                const FIELDS: &'static [FieldDoc] = &[#(#fields),*];
+                const FIELDS: &'static [Field] = &[#(#fields),*];
             }
+            #(#numeric)*
         };
     })
 }
 
 /// The doc comment of an item as text, one leading space per line removed.
-fn doc_text(attrs: &[Attribute]) -> String {
+pub(crate) fn doc_text(attrs: &[Attribute]) -> String {
     let lines = attrs.iter().filter_map(|attr| match &attr.meta {
         Meta::NameValue(meta) if meta.path.is_ident("doc") => match &meta.value {
             Expr::Lit(lit) => match &lit.lit {

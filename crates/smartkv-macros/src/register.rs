@@ -10,6 +10,7 @@ struct Args {
     name: LitStr,
     family: String,
     paper: Option<String>,
+    storage: Option<Ident>,
 }
 
 impl Parse for Args {
@@ -24,6 +25,7 @@ impl Parse for Args {
             name,
             family: "other".to_string(),
             paper: None,
+            storage: None,
         };
         while input.peek(Token![,]) {
             input.parse::<Token![,]>()?;
@@ -36,11 +38,28 @@ impl Parse for Args {
             match key.to_string().as_str() {
                 "family" => args.family = value.value(),
                 "paper" => args.paper = Some(value.value()),
-                _ => return Err(syn::Error::new(key.span(), "expected `family` or `paper`")),
+                "storage" => args.storage = Some(storage(&value)?),
+                _ => {
+                    let message = "expected `family`, `paper` or `storage`";
+                    return Err(syn::Error::new(key.span(), message));
+                }
             }
         }
         Ok(args)
     }
+}
+
+/// The variant of `Storage` that a word stands for.
+fn storage(word: &LitStr) -> Result<Ident> {
+    let variant = match word.value().as_str() {
+        "packed" => "Packed",
+        "simulated" => "Simulated",
+        _ => {
+            let message = "expected \"packed\" or \"simulated\"";
+            return Err(syn::Error::new(word.span(), message));
+        }
+    };
+    Ok(Ident::new(variant, word.span()))
 }
 
 pub(crate) fn expand(kind: &str, args: TokenStream, item: TokenStream) -> Result<TokenStream> {
@@ -48,6 +67,7 @@ pub(crate) fn expand(kind: &str, args: TokenStream, item: TokenStream) -> Result
         name,
         family,
         paper,
+        storage,
     } = syn::parse2(args)?;
     let item: ItemImpl = syn::parse2(item)?;
     if !item.generics.params.is_empty() {
@@ -62,13 +82,22 @@ pub(crate) fn expand(kind: &str, args: TokenStream, item: TokenStream) -> Result
         .and_then(|(_, path, _)| path.segments.last());
     if implements.is_none_or(|segment| segment.ident != kind) {
         let message = format!("expected `impl {kind} for …`");
-        return Err(syn::Error::new(Span::call_site(), message));
+        return Err(syn::Error::new_spanned(&item.self_ty, message));
     }
     let Type::Path(target) = item.self_ty.as_ref() else {
         return Err(syn::Error::new_spanned(
             &item.self_ty,
             "expected a type name",
         ));
+    };
+    let storage = match storage {
+        Some(storage) if kind != "Strategy" => {
+            let message = "only strategies store something";
+            return Err(syn::Error::new(storage.span(), message));
+        }
+        Some(storage) => quote!(Some(Storage::#storage)),
+        None if kind == "Strategy" => quote!(Some(Storage::Packed)),
+        None => quote!(None),
     };
     let kind = Ident::new(kind, Span::call_site());
     let paper = if let Some(text) = paper {
@@ -80,7 +109,8 @@ pub(crate) fn expand(kind: &str, args: TokenStream, item: TokenStream) -> Result
     Ok(quote! {
         const _: () = {
             use ::smartkv_core::__private::{inventory, serde_json, typetag};
-            use ::smartkv_core::registry::{Documented, Entry, Kind};
+            #[allow(unused_imports, reason = "only strategies have a storage")]
+            use ::smartkv_core::registry::{Documented, Entry, Kind, Storage};
 
             #[typetag::serde(name = #name)]
             #item
@@ -90,6 +120,7 @@ pub(crate) fn expand(kind: &str, args: TokenStream, item: TokenStream) -> Result
                     kind: Kind::#kind,
                     name: #name,
                     family: #family,
+                    storage: #storage,
                     paper: #paper,
                     docs: <#target as Documented>::DOCS,
                     fields: <#target as Documented>::FIELDS,

@@ -4,7 +4,9 @@ use super::Cache;
 use super::frame::{self, Frame};
 use super::lane::{Energies, Lane};
 use crate::error::{Error, Result};
+use crate::guard::{guarded, unsound};
 use crate::place::Plan;
+use crate::registry::Kind;
 use crate::strategy::{Half, PlanCx, RowTable, Run, Side};
 use rayon::prelude::*;
 
@@ -242,14 +244,16 @@ impl Cache {
             runs: &runs,
             stored: &|lane, half, side| self.stored(cut, mine[lane], half, side),
         };
+        let name = self.strategy.typetag_name();
         let blame = |error: Error| match error {
             Error::Policy(reason) => Error::Plan {
-                strategy: self.strategy.typetag_name().to_string(),
+                strategy: name.to_string(),
                 reason,
             },
             other => other,
         };
-        let scores = self.refined(&cx).map_err(blame)?;
+        let tracker = self.tracker_name();
+        let scores = guarded(Kind::Tracker, tracker, "refine", || self.refined(&cx))??;
         let mut rescored: Vec<Run<'_>>;
         if let Some(scores) = &scores {
             rescored = runs.clone();
@@ -258,7 +262,13 @@ impl Cache {
             }
             cx.runs = &rescored;
         }
-        let plan = self.strategy.plan(&cx).map_err(blame)?;
+        // Whatever a strategy would make of them is not its fault.
+        if let Some(score) = cx.runs.iter().find_map(|run| unsound(run.score)) {
+            let what = format!("gave a token the score {score}: expected a finite number");
+            return Err(Error::plugin(Kind::Tracker, tracker, what));
+        }
+        let plan = guarded(Kind::Strategy, name, "plan", || self.strategy.plan(&cx))?;
+        let plan = plan.map_err(blame)?;
         self.check_plan(&plan, cut, mine, budget)?;
         Ok(plan)
     }
@@ -296,20 +306,10 @@ impl Cache {
             .par_iter()
             .map(|rows| tracker.refine(rows).unwrap_or_else(|| rows.score.to_vec()))
             .collect();
-        let refuse = |reason: String| {
-            let tracker = tracker.typetag_name();
-            Err(Error::Policy(format!("tracker `{tracker}` {reason}")))
-        };
         for (rows, scores) in lanes.iter().zip(&scores) {
             if scores.len() != rows.len() {
-                let (got, want) = (scores.len(), rows.len());
-                return refuse(format!("gives {got} scores for {want} rows"));
-            }
-            if scores.iter().any(|score| score.is_nan()) {
-                let (layer, head) = (rows.layer, rows.kv_head);
-                return refuse(format!(
-                    "scores a row of layer {layer}, kv head {head} as NaN"
-                ));
+                let what = format!("gave {} scores for {} rows", scores.len(), rows.len());
+                return Err(Error::plugin(Kind::Tracker, tracker.typetag_name(), what));
             }
         }
         Ok(Some(scores.concat()))

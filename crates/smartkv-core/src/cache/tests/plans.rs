@@ -14,8 +14,9 @@ struct Listed {
 }
 
 /// What may be wrong with a list of moves.
-#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[config]
 enum Fault {
+    /// Nothing.
     #[default]
     None,
     /// Not in ascending order.

@@ -1,0 +1,116 @@
+//! One plugin explained: what it does, its parameters, the paper, an example.
+
+use super::{Subject, left};
+use crate::cli::output;
+use crate::config::to_yaml;
+use serde_json::{Value, json};
+use smartkv_core::registry::{self, Entry, Field, Kind};
+use std::fmt::Write as _;
+
+pub(super) fn print(subject: &Subject<'_>, as_json: bool) -> anyhow::Result<()> {
+    if as_json {
+        let mut value = describe(subject.entry)?;
+        value["name"] = subject.name.into();
+        value["config"] = subject.config.clone();
+        output::json(&value)
+    } else {
+        output::text(&page(subject)?)
+    }
+}
+
+/// A plugin as an object; the values of `config` are its defaults.
+pub(super) fn describe(entry: &Entry) -> anyhow::Result<Value> {
+    let config = entry.configuration()?;
+    let field = |field: &Field| {
+        json!({
+            "name": field.name,
+            "type": (field.type_name)(),
+            "default": config.get(field.name),
+            "range": field.range.map(|range| range.to_string()),
+            "docs": field.docs,
+        })
+    };
+    Ok(json!({
+        "name": entry.name,
+        "kind": entry.kind.word(),
+        "family": entry.family,
+        "storage": entry.storage.map(registry::Storage::word),
+        "summary": entry.summary(),
+        "docs": entry.docs,
+        "paper": entry.paper,
+        "crate": entry.crate_name,
+        "fields": entry.fields.iter().map(field).collect::<Vec<_>>(),
+        "config": config,
+    }))
+}
+
+fn page(subject: &Subject<'_>) -> anyhow::Result<String> {
+    let Subject {
+        name,
+        entry,
+        config,
+        shipped,
+    } = subject;
+    let storage = entry.storage.map_or(String::new(), |storage| {
+        format!(", {} storage", storage.word())
+    });
+    let mut text = format!(
+        "{name}  ({} {}{storage}; crate {})\n\n{}\n",
+        entry.family,
+        entry.kind.word(),
+        entry.crate_name,
+        entry.docs
+    );
+    if let Some(paper) = entry.paper {
+        writeln!(text, "\nPaper: {paper}")?;
+    }
+    if !entry.fields.is_empty() {
+        let value = if *shipped { "value" } else { "default" };
+        let rows = entry.fields.iter().map(|field| row(field, config));
+        text.push('\n');
+        text += &left(&["parameter", "takes", value, "meaning"], rows.collect());
+    }
+    let part = entry.kind != Kind::Strategy;
+    let place = if part {
+        "part of a strategy's file"
+    } else {
+        "a file for --strategy"
+    };
+    writeln!(text, "\nExample, as {place}:\n")?;
+    for line in to_yaml(config).lines() {
+        writeln!(text, "  {line}")?;
+    }
+    if !part {
+        let set = entry.fields.last().map(|field| field.name);
+        let set = set.map_or(String::new(), |field| format!(" [--set {field}=VALUE]"));
+        writeln!(text, "\nUse: smartkv eval --strategy {name}{set}")?;
+    }
+    Ok(text)
+}
+
+fn row(field: &Field, config: &Value) -> Vec<String> {
+    let mut takes = (field.type_name)();
+    if let Some(kind) = field.plugin {
+        let names: Vec<&str> = registry::entries(kind).iter().map(|e| e.name).collect();
+        takes = format!("{takes}: {}", names.join(", "));
+    }
+    if let Some(range) = field.range {
+        takes = format!("{takes}, {range}");
+    }
+    let value = match config.get(field.name) {
+        // A part by its name: its parameters have a page of their own.
+        Some(value) => match value.get("type").unwrap_or(value) {
+            Value::String(word) => word.clone(),
+            other => other.to_string(),
+        },
+        None => String::new(),
+    };
+    let mut meaning = field.docs.replace('\n', " ");
+    for choice in (field.schema)()["oneOf"].as_array().into_iter().flatten() {
+        if let (Some(word), Some(docs)) = (choice["const"].as_str(), choice["description"].as_str())
+        {
+            meaning = format!("{meaning}\n{word}: {}", docs.replace('\n', " "));
+        }
+    }
+    vec![field.name.to_string(), takes, value, meaning]
+}
