@@ -14,7 +14,7 @@ use crate::budget::{Budget, GRACE_TOKENS};
 use crate::cache::{Cache, Prefill};
 use crate::hook::{KvHook, MeasuredHook};
 use crate::kernels::{Kernels, Reference};
-use crate::registry::{self, Entry, Kind};
+use crate::registry::{self, Entry, Kind, Storage};
 use crate::rope::Rope;
 use crate::shape::CacheShape;
 use crate::strategy::Strategy;
@@ -64,6 +64,12 @@ pub fn check(strategy: &Arc<dyn Strategy>) {
 fn round_trip(entry: &Entry) {
     let example = entry.configuration().expect("example serialises");
     let built = registry::strategy(&example).expect("defaults lie in their ranges");
+    assert_eq!(
+        entry.storage == Storage::Simulated,
+        built.simulation().is_some(),
+        "`{}`: its `storage` and `simulation` must agree",
+        entry.name
+    );
     let again = serde_json::to_value(built.as_ref()).expect("serialises");
     assert_eq!(
         again, example,
