@@ -26,6 +26,7 @@ pub struct H2o {
 #[strategy("h2o", family = "eviction", paper = "arXiv 2306.14048")]
 impl Strategy for H2o {
     fn layout(&self, _: &CacheShape) -> Result<Layout> {
+        self.split.check()?;
         // The cache grants the window half of the budget at most.
         Ok(Layout::evicting(0, usize::MAX, self.evict_every))
     }

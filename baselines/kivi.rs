@@ -41,6 +41,6 @@ impl Strategy for Kivi {
         };
         // A full residual leaves at once: up to `residual` - 1 tokens stay.
         let window = self.residual.saturating_sub(1);
-        Ok(Layout { window, period: window, ..Layout::constant(tier) })
+        Ok(Layout { window, period: self.residual.max(1), ..Layout::constant(tier) })
     }
 }

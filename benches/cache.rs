@@ -1,12 +1,20 @@
 //! What a strategy's cache costs a decoded token, without the model: attention, tracking,
 //! planning.
 //!
-//! `cargo bench --bench cache [-- --contexts 4096 --tokens 64]`
+//! `cargo bench --bench cache [-- --contexts 4096,32768 --tokens 64 --strategies f16,uniform-4]`
 //!
 //! The shape is that of SmolLM2-135M; keys and values are random, which does not matter to speed.
-//! Strategies take turns, one token each, so that a disturbed machine disturbs them alike.
+//! Strategies take turns, one token each, so that a disturbed machine disturbs them alike. Between
+//! tokens the same threads read a buffer far above the caches, and one of each cache's live bytes:
+//! *x memory* and *x same* are the time of attention in times of reading the live bytes at these
+//! rates, the ceilings of streaming memory and of whatever caches hold as much.
 #![allow(clippy::print_stdout, reason = "a benchmark prints its table")]
 #![allow(clippy::cast_precision_loss, missing_docs)]
+
+// One way to measure bandwidth, in the program and here.
+#[allow(unused_imports, reason = "its tests are run with the program's")]
+#[path = "../src/cli/bench/bandwidth.rs"]
+mod bandwidth;
 
 use anyhow::{Context as _, Result};
 use rand::{RngExt as _, SeedableRng as _};
@@ -25,12 +33,20 @@ const ROWS: [(&str, &[&str], Option<f64>); 7] = [
     ("smartkv", &[], Some(0.25)),
     ("smartkv", &["window=64", "realloc_every=64"], Some(0.25)),
 ];
+/// Tokens that fill a cache at once.
 const CHUNK: usize = 512;
+/// Last tokens of a prompt, which attend to it: trackers see what they would of a real one, and
+/// filling costs no more than storing.
+const ATTENDING: usize = 64;
+/// Bandwidth is measured every so many tokens.
+const RATES_EVERY: usize = 16;
 
 struct Row {
     title: String,
     cache: Cache,
     attend: Vec<Duration>,
+    /// Reading rates of as many bytes.
+    same: Vec<f64>,
     /// Steps that planned, and those that did not.
     end: [Vec<Duration>; 2],
 }
@@ -43,6 +59,7 @@ fn main() -> Result<()> {
 fn run() -> Result<()> {
     let mut contexts = vec![1024, 4096];
     let mut tokens = 64usize;
+    let mut strategies: Option<Vec<String>> = None;
     let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
     while let Some(arg) = args.next() {
         let value = args
@@ -53,22 +70,38 @@ fn run() -> Result<()> {
                 contexts = value.split(',').map(str::parse).collect::<Result<_, _>>()?;
             }
             "--tokens" => tokens = value.parse()?,
-            other => anyhow::bail!("unknown option {other}: --contexts, --tokens"),
+            "--strategies" => strategies = Some(value.split(',').map(String::from).collect()),
+            other => anyhow::bail!("unknown option {other}: --contexts, --tokens, --strategies"),
         }
     }
     let shape = CacheShape::new(30, 1, 9, 3, 64)?;
+    let far = bandwidth::far_bytes(bandwidth::last_level_cache());
     println!(
         "kernels {}, {} threads, median of {tokens} tokens; ms a token; GB/s of live bytes",
         smartkv_kernels::best().name(),
         rayon::current_num_threads(),
     );
     for context in contexts {
+        let wanted = |(name, ..): &&(&str, _, _)| {
+            let all = strategies.as_ref();
+            all.is_none_or(|all| all.iter().any(|wanted| wanted == name))
+        };
         let mut rows = ROWS
             .iter()
+            .filter(wanted)
             .map(|(name, set, ratio)| filled(&shape, context, name, set, *ratio))
             .collect::<Result<Vec<Row>>>()?;
         let mut random = ChaCha8Rng::seed_from_u64(7);
-        for _ in 0..tokens {
+        let mut memory = Vec::new();
+        for token in 0..tokens {
+            if token % RATES_EVERY == 0 {
+                let bytes: Vec<u64> = rows.iter().map(|r| r.cache.memory().live_bytes).collect();
+                let rates = bandwidth::measure(far, &bytes);
+                memory.push(rates.memory);
+                for (row, rate) in rows.iter_mut().zip(rates.sizes) {
+                    row.same.push(rate);
+                }
+            }
             let step = Inputs::new(&shape, 1, &mut random);
             for row in &mut rows {
                 let plans = census(&row.cache);
@@ -81,21 +114,26 @@ fn run() -> Result<()> {
                 row.end[planned].push(start.elapsed());
             }
         }
+        let memory = smartkv_eval::stats::median(&memory).unwrap_or(f64::NAN);
+        println!("\n{context} tokens; this machine reads {memory:.1} GB/s from memory");
         println!(
-            "\n{context} tokens    {:>30} {:>8} {:>8} {:>8} {:>8} {:>9} {:>9}",
-            "strategy", "MB", "attend", "GB/s", "no plan", "plan", "a token"
+            "{:>42} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>9} {:>9}",
+            "strategy", "MB", "attend", "GB/s", "x memory", "x same", "no plan", "plan", "a token"
         );
         for row in &mut rows {
             let bytes = row.cache.memory().live_bytes as f64;
             let attend = median(&mut row.attend);
+            let same = smartkv_eval::stats::median(&row.same).unwrap_or(f64::NAN);
             let [free, plan] = [0, 1].map(|i| median(&mut row.end[i]));
             let ends: Duration = row.end.iter().flatten().sum();
             println!(
-                "{:>42} {:>8.1} {:>8.2} {:>8.1} {:>8.3} {:>9.2} {:>9.3}",
+                "{:>42} {:>8.1} {:>8.2} {:>8.1} {:>8.2} {:>8.2} {:>8.3} {:>9.2} {:>9.3}",
                 row.title,
                 bytes / 1e6,
                 attend * 1e3,
                 bytes / attend / 1e9,
+                memory * 1e9 * attend / bytes,
+                same * 1e9 * attend / bytes,
                 free * 1e3,
                 plan * 1e3,
                 ends.as_secs_f64() * 1e3 / tokens as f64,
@@ -129,26 +167,33 @@ fn filled(
         .build()?;
     let mut random = ChaCha8Rng::seed_from_u64(1);
     let start = Instant::now();
-    for first in (0..context).step_by(CHUNK) {
-        let count = CHUNK.min(context - first);
-        Inputs::new(shape, count, &mut random).attend(&mut cache, shape)?;
-        cache.end_step(first + count < context)?;
+    cache.reserve(&[context]);
+    let stored = context.saturating_sub(ATTENDING);
+    for first in (0..stored).step_by(CHUNK) {
+        let inputs = Inputs::new(shape, CHUNK.min(stored - first), &mut random);
+        for layer in 0..shape.layers {
+            cache.store(inputs.step(layer))?;
+        }
+        cache.end_step(true)?;
     }
+    Inputs::new(shape, context - stored, &mut random).attend(&mut cache, shape)?;
+    cache.end_step(false)?;
     let budget = ratio.map_or(String::new(), |ratio| format!(" @ {ratio}"));
     let title = format!("{name}{budget} {}", set.join(" "));
     eprintln!("{title}: filled in {:.2} s", start.elapsed().as_secs_f64());
-    let (attend, end) = Default::default();
+    let (attend, same, end) = Default::default();
     Ok(Row {
         title,
         cache,
         attend,
+        same,
         end,
     })
 }
 
 /// One step of random rows, the same for every layer.
 struct Inputs {
-    tokens: usize,
+    lens: [usize; 1],
     q: Vec<f32>,
     k: Vec<f32>,
     v: Vec<f32>,
@@ -162,25 +207,28 @@ impl Inputs {
                 .collect()
         };
         Self {
-            tokens,
+            lens: [tokens],
             q: rows(shape.q_heads),
             k: rows(shape.kv_heads),
             v: rows(shape.kv_heads),
         }
     }
 
+    fn step(&self, layer: usize) -> AttnStep<'_> {
+        AttnStep {
+            layer,
+            tokens: self.lens[0],
+            lens: &self.lens,
+            q: &self.q,
+            k: &self.k,
+            v: &self.v,
+        }
+    }
+
     fn attend(&self, cache: &mut Cache, shape: &CacheShape) -> Result<()> {
         let mut out = vec![0.0; self.q.len()];
         for layer in 0..shape.layers {
-            let step = AttnStep {
-                layer,
-                tokens: self.tokens,
-                lens: &[self.tokens],
-                q: &self.q,
-                k: &self.k,
-                v: &self.v,
-            };
-            cache.attend(step, &mut out)?;
+            cache.attend(self.step(layer), &mut out)?;
         }
         Ok(())
     }

@@ -33,7 +33,11 @@ fn list(folder: &Path, modules: &mut String) {
         let source = path.extension().is_some_and(|e| e == "rs");
         if source && name != "lib" && name != "build" {
             writeln!(modules, "#[path = {path:?}]\npub mod {name};").expect("a string grows");
-        } else if path.is_dir() && !["tests", "target"].contains(&name.as_str()) {
+        } else if path.is_dir()
+            && !["tests", "target"].contains(&name.as_str())
+            // A folder beside a file of its name holds that file's own modules.
+            && !path.with_extension("rs").exists()
+        {
             writeln!(modules, "/// Registered {name}.\npub mod {name} {{").expect("a string grows");
             list(&path, modules);
             modules.push_str("}\n");

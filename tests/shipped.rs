@@ -9,10 +9,7 @@ fn every_shipped_configuration_keeps_the_contract() {
     for (name, _) in SHIPPED {
         let spec = StrategySpec::resolve(name, &[]).unwrap();
         assert_eq!(spec.name, *name);
-        // Two bits are far from dense attention on random keys, by design.
-        if *name != "uniform-2" {
-            contract::check(&spec.strategy);
-        }
+        contract::check(&spec.strategy);
     }
 }
 
@@ -25,14 +22,19 @@ fn the_registry_has_what_is_linked_and_no_name_twice() {
             .map(|e| e.name)
             .collect::<Vec<_>>()
     };
-    for name in ["f16", "smartkv", "uniform"] {
+    for name in ["evict", "f16", "h2o", "protect", "smartkv", "uniform"] {
         assert!(names(Kind::Strategy).contains(&name), "{name}");
     }
-    assert!(names(Kind::Tracker).contains(&"ema"));
+    for name in ["ema", "last_queries", "pooled", "random"] {
+        assert!(names(Kind::Tracker).contains(&name), "{name}");
+    }
+    for name in ["adaptive", "equal", "global", "pyramid"] {
+        assert!(names(Kind::Split).contains(&name), "{name}");
+    }
     for name in ["marginal", "random"] {
         assert!(names(Kind::Allocator).contains(&name), "{name}");
     }
-    for kind in [Kind::Strategy, Kind::Tracker, Kind::Allocator] {
+    for kind in [Kind::Strategy, Kind::Tracker, Kind::Allocator, Kind::Split] {
         for entry in registry::entries(kind) {
             assert!(
                 !entry.summary().is_empty() && entry.summary().len() < 110,

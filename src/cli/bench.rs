@@ -15,14 +15,16 @@ mod turn;
 mod weights;
 
 pub(super) use error::BenchError;
+pub(super) use settings::split;
 
 use super::bar::Bar;
-use super::session::{DEFAULT_MODEL, check_calibration};
+use super::session::{DEFAULT_MODEL, check_calibration, parse_prefill};
 use super::{out_file, output};
 use crate::assets::{self, Policy, resolve_model, resolve_text};
 use crate::config::Assignment;
 use rounds::Subject;
 use settings::Settings;
+use smartkv_core::Prefill;
 use smartkv_host::WeightMode;
 use std::path::PathBuf;
 
@@ -72,7 +74,7 @@ pub(super) struct BenchArgs {
     #[arg(long, value_name = "N,N", value_delimiter = ',')]
     contexts: Option<Vec<usize>>,
     /// Tokens of the prompt that prefill and time to first token are measured on [default: 512].
-    #[arg(long, visible_alias = "prefill", value_name = "N")]
+    #[arg(long, value_name = "N")]
     prefill_tokens: Option<usize>,
     /// Tokens decoded and timed at every context [default: 32].
     #[arg(long, value_name = "N")]
@@ -83,9 +85,9 @@ pub(super) struct BenchArgs {
     /// Tokens of a prompt per forward pass.
     #[arg(long, value_name = "N", default_value_t = 512)]
     chunk: usize,
-    /// Compress every chunk of a prompt before the next, instead of all at its end.
-    #[arg(long)]
-    quantized_prefill: bool,
+    /// Compress prompts at their end (exact), or chunk by chunk (quantized).
+    #[arg(long, value_name = "WHEN", value_parser = parse_prefill, default_value = "exact")]
+    prefill: Prefill,
     /// Seed of everything random.
     #[arg(long, value_name = "N", env = "SMARTKV_SEED", default_value_t = 0)]
     seed: u64,

@@ -43,8 +43,7 @@ pub(super) struct CalibrateArgs {
     /// Seed of windows and queries.
     #[arg(long, value_name = "N", env = "SMARTKV_SEED", default_value_t = 0)]
     seed: u64,
-    /// Change one field of the strategy, such as `average_bits=3.25`; may be
-    /// repeated.
+    /// Change one field of the strategy, such as `average_bits=3.25`; may be repeated.
     #[arg(long = "set", value_name = "FIELD=VALUE")]
     sets: Vec<Assignment>,
     /// Write the configuration to this file, whole or not at all.

@@ -5,7 +5,9 @@ mod table;
 use super::bar::Bar;
 use super::out_file;
 use super::output;
-use super::session::{DEFAULT_MODEL, Loaded, ModelArgs, StrategyArgs, check_calibration};
+use super::session::{
+    DEFAULT_MODEL, Loaded, ModelArgs, StrategyArgs, check_calibration, parse_prefill,
+};
 use crate::assets::{self, Policy, resolve_text, sha256_file};
 use crate::config::{StrategySpec, read_yaml};
 use crate::experiment::{CacheRecord, Environment, EvalFile, EvalSettings, Evaluation, evaluate};
@@ -79,7 +81,7 @@ pub(super) struct EvalArgs {
 }
 
 /// An argument's error has no hint lines, so the known protocols go into the message.
-fn parse_protocol(text: &str) -> Result<Protocol, String> {
+pub(super) fn parse_protocol(text: &str) -> Result<Protocol, String> {
     text.parse::<Protocol>().map_err(|error| {
         let hints = error.hints();
         std::iter::once(error.to_string())
@@ -87,14 +89,6 @@ fn parse_protocol(text: &str) -> Result<Protocol, String> {
             .collect::<Vec<_>>()
             .join("; ")
     })
-}
-
-fn parse_prefill(text: &str) -> Result<Prefill, String> {
-    match text {
-        "exact" => Ok(Prefill::Exact),
-        "quantized" => Ok(Prefill::Quantized),
-        _ => Err("expected exact or quantized".to_string()),
-    }
 }
 
 pub(super) fn run(args: EvalArgs, policy: &Policy, as_json: bool) -> anyhow::Result<()> {

@@ -2,7 +2,7 @@
 
 use super::output;
 use super::session::{
-    CacheSpec, DEFAULT_MODEL, Loaded, ModelArgs, StrategyArgs, check_calibration,
+    CacheSpec, DEFAULT_MODEL, Loaded, ModelArgs, StrategyArgs, check_calibration, parse_prefill,
 };
 use crate::assets::Policy;
 use crate::config::StrategySpec;
@@ -56,9 +56,9 @@ pub(super) struct GenerateArgs {
     /// Tokens of the prompt per forward pass.
     #[arg(long, value_name = "N", default_value_t = 256)]
     chunk: usize,
-    /// Compress every chunk of the prompt before the next, instead of all at its end.
-    #[arg(long)]
-    quantized_prefill: bool,
+    /// Compress the prompt at its end (exact), or chunk by chunk (quantized).
+    #[arg(long, value_name = "WHEN", value_parser = parse_prefill, default_value = "exact")]
+    prefill: Prefill,
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
@@ -83,11 +83,7 @@ pub(super) fn run(args: &GenerateArgs, policy: &Policy, as_json: bool) -> anyhow
             .as_deref()
             .map(str::parse)
             .transpose()?,
-        prefill: if args.quantized_prefill {
-            Prefill::Quantized
-        } else {
-            Prefill::Exact
-        },
+        prefill: args.prefill,
         seed: args.seed,
     };
     let text = prompt(args)?;

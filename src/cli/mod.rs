@@ -3,6 +3,7 @@
 mod bar;
 mod bench;
 mod calibrate;
+mod compare;
 mod completions;
 mod doctor;
 mod eval;
@@ -45,6 +46,7 @@ struct Global {
 const EXAMPLES: &str = "Examples:
   smartkv eval --strategy smartkv --budget 0.5      measure a strategy on the default model
   smartkv eval --strategy uniform-4 --quick --json  a quick look, for a script
+  smartkv compare uniform-4 kivi smartkv@0.3        strategies side by side
   smartkv bench --quick                             a first look at speed and memory
   smartkv calibrate kvtuner --out kvtuner.json      learn a strategy's parameters
   smartkv generate 'Why is the sky blue?' --strategy smartkv --budget 0.25
@@ -55,6 +57,8 @@ const EXAMPLES: &str = "Examples:
 enum Command {
     /// Measure a strategy: bytes, perplexity, divergence from f16, needle retrieval, speed.
     Eval(Box<eval::EvalArgs>),
+    /// Compare strategies and budgets on the same tokens: bytes, perplexity, divergence.
+    Compare(Box<compare::CompareArgs>),
     /// Measure speed and memory of strategies side by side: prefill, decode by context, bandwidth.
     Bench(Box<bench::BenchArgs>),
     /// Learn a strategy's parameters from a model and a text; write a configuration file.
@@ -99,6 +103,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     let policy = crate::assets::Policy::from_env().offline_if(global.offline);
     match command {
         Command::Eval(args) => eval::run(*args, &policy, global.json),
+        Command::Compare(args) => compare::run(&args, &policy, global.json),
         Command::Bench(args) => bench::run(&args, &policy, global.json),
         Command::Calibrate(args) => calibrate::run(&args, &policy, global.json),
         Command::Generate(args) => generate::run(&args, &policy, global.json),

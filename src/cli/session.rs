@@ -46,6 +46,23 @@ pub(super) struct StrategyArgs {
     pub(super) sets: Vec<Assignment>,
 }
 
+/// When a prompt is compressed, as written on the command line.
+pub(super) fn parse_prefill(text: &str) -> Result<Prefill, String> {
+    match text {
+        "exact" => Ok(Prefill::Exact),
+        "quantized" => Ok(Prefill::Quantized),
+        _ => Err("expected exact or quantized".to_string()),
+    }
+}
+
+/// The same, as tables write it.
+pub(super) fn prefill_name(prefill: Prefill) -> &'static str {
+    match prefill {
+        Prefill::Exact => "exact",
+        Prefill::Quantized => "quantized",
+    }
+}
+
 /// Sizes the one thread pool before anything uses it.
 pub(super) fn set_threads(threads: Option<usize>) -> anyhow::Result<()> {
     let Some(threads) = threads else {

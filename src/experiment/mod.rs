@@ -1,11 +1,13 @@
 //! Measuring or calibrating one strategy on one model: settings in, one record out.
 
 mod calibrate;
+mod compare;
 mod evaluate;
 mod record;
 mod settings;
 
 pub use calibrate::{CalibrationRun, calibrate, check_calibratable};
+pub use compare::{Candidate, CompareRecord, Comparison, Row, RowResult, compare};
 pub use evaluate::{Evaluation, evaluate};
 pub use record::{
     CacheRecord, Environment, EvalRecord, NeedleRecord, ProtocolRecord, QualityRecord,

@@ -130,13 +130,26 @@ fn check(row: &Value) {
     if cfg!(target_os = "linux") && context == 150 && !row["peak_rss_bytes"].is_null() {
         let least = bytes(&row["weight_bytes"]) + bytes(&cache["live_bytes"]);
         assert!(bytes(&row["peak_rss_bytes"]) as f64 >= least as f64);
+        let peak = &row["peak"];
+        assert_eq!(peak["bytes"], row["peak_rss_bytes"]);
+        assert_eq!(peak["weight_bytes"], row["weight_bytes"]);
+        assert_eq!(peak["cache_bytes"], cache["peak_bytes"]);
+        assert_eq!(peak["prefill"], "exact");
+        assert!(bytes(&peak["file_bytes"]) > 0);
     }
 }
 
 #[test]
 fn a_shared_prefill_holds_what_a_prompt_of_its_own_holds() {
     let live = |contexts| {
-        let lengths = ["--contexts", contexts, "--prefill", "150", "--chunk", "32"];
+        let lengths = [
+            "--contexts",
+            contexts,
+            "--prefill-tokens",
+            "150",
+            "--chunk",
+            "32",
+        ];
         let rest = ["--rounds", "1", "--strategy", "smartkv@0.4", "--json"];
         let record = json(&run(&bare(&[&lengths[..], &rest].concat())));
         let cache = list(&record["rows"]).last().unwrap()["cache"].clone();
@@ -180,7 +193,8 @@ fn a_table_is_printed_and_the_record_written() {
     let args = [
         "--strategy",
         "f16,smartkv@0.5",
-        "--quantized-prefill",
+        "--prefill",
+        "quantized",
         "--out",
         &path,
     ];
@@ -278,12 +292,26 @@ fn lengths_beyond_model_or_text_are_refused() {
     );
     refused(
         1,
-        &bare(&["--strategy", "f16", "--contexts", "8", "--prefill", "300"]),
+        &bare(&[
+            "--strategy",
+            "f16",
+            "--contexts",
+            "8",
+            "--prefill-tokens",
+            "300",
+        ]),
         &["--prefill-tokens 300 needs 300 tokens: the model's context holds 256"],
     );
     let dir = tempdir().unwrap();
     let text = file(dir.path(), "short.txt", "A few words.");
-    let mut args = bare(&["--strategy", "f16", "--contexts", "100", "--prefill", "8"]);
+    let mut args = bare(&[
+        "--strategy",
+        "f16",
+        "--contexts",
+        "100",
+        "--prefill-tokens",
+        "8",
+    ]);
     args[4] = &text;
     refused(
         1,
@@ -297,7 +325,14 @@ fn lengths_beyond_model_or_text_are_refused() {
     // What a strategy cannot hold is known when the model is.
     refused(
         1,
-        &bare(&["--strategy", "f16@0.5", "--contexts", "8", "--prefill", "8"]),
+        &bare(&[
+            "--strategy",
+            "f16@0.5",
+            "--contexts",
+            "8",
+            "--prefill-tokens",
+            "8",
+        ]),
         &["budget 0.5: `f16` stores at least 1.0000"],
     );
 }

@@ -10,7 +10,7 @@ fn an_unknown_strategy_is_answered_with_the_known_ones() {
         &quick(&["--strategy", "unifrm-4"]),
         &[
             "unknown strategy `unifrm-4`: did you mean `uniform-4`?",
-            "hint: known strategy names: f16, ",
+            "hint: known strategy names: ada-pyramidkv, adakv, evict, ",
             ", k8v4, ",
             ", smartkv, ",
         ],

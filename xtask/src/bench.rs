@@ -76,12 +76,7 @@ pub(crate) struct BenchArgs {
     )]
     contexts: Vec<usize>,
     /// Tokens of the prompt that prefill is measured on.
-    #[arg(
-        long,
-        visible_alias = "prefill",
-        value_name = "N",
-        default_value_t = 512
-    )]
+    #[arg(long, value_name = "N", default_value_t = 512)]
     prefill_tokens: usize,
     /// Tokens decoded and timed at every context.
     #[arg(long, value_name = "N", default_value_t = 32)]
@@ -178,15 +173,15 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
     };
     let rounds = rounds::measure(args, &smartkv, &rival)?;
     let memory = if args.no_memory {
-        None
+        Vec::new()
     } else {
-        Some(memory::measure(&smartkv)?)
+        memory::measure(&smartkv)?
     };
     let report = report::Report {
         args,
         smartkv: &smartkv,
         rounds: &rounds,
-        memory: memory.as_ref(),
+        memory: &memory,
     };
     let text = report.markdown();
     let write = |path: &Path, text: &str| {

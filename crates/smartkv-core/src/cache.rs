@@ -1,7 +1,9 @@
 //! The engine: executes a strategy on real packed buffers behind the hook.
 
 mod attend;
+mod frame;
 mod lane;
+mod moves;
 mod planning;
 mod rotate;
 mod segment;
@@ -252,10 +254,9 @@ impl Cache {
             0
         };
         let lane_bytes = |lane: &Lane| -> usize {
-            lane.segments()
-                .map(segment::Segment::bytes)
-                .map(|b| b.payload + b.metadata + b.scores)
-                .sum()
+            let segments = lane.segments().map(segment::Segment::bytes);
+            let rows: usize = segments.map(|b| b.payload + b.metadata + b.scores).sum();
+            rows + lane.frame.bytes()
         };
         self.lanes
             .iter()
@@ -330,10 +331,11 @@ impl Cache {
                 let row = ((sequence * step.tokens + token) * of + heads.start) * head_dim;
                 out.extend_from_slice(&data[row..row + heads.len() * head_dim]);
             }
-            rotate::rotate(self.layout.rotate, out, head_dim);
         };
         take(step.k, head..head + 1, kv_heads, &mut work.k);
+        lane.frame.keys(&mut work.k, head_dim);
         take(step.v, head..head + 1, kv_heads, &mut work.v);
+        lane.frame.values(&mut work.v, head_dim);
         take(
             step.q,
             head * group..(head + 1) * group,
@@ -341,11 +343,39 @@ impl Cache {
             &mut work.q,
         );
         work.q.iter_mut().for_each(|q| *q *= scale);
+        if let Some(gauge) = &mut lane.gauge {
+            gauge.observe(&work.q, head_dim);
+        }
+        lane.frame.queries(&mut work.q, head_dim);
         let position = u32::try_from(self.seen[sequence]).unwrap_or(u32::MAX);
         lane.window.append(self.kernels, &work.k, &work.v, position);
         if self.columns.scores {
             lane.energies.observe(&work.q, &work.v, head_dim);
         }
+    }
+
+    /// Appends a step's keys and values as [`attend`](KvHook::attend) does, without attending:
+    /// trackers see nothing. For filling long caches in benchmarks, where attention to all that
+    /// came before would take minutes.
+    ///
+    /// # Errors
+    /// As [`attend`](KvHook::attend).
+    pub fn store(&mut self, step: AttnStep<'_>) -> Result<()> {
+        step.check(&self.shape, step.q)?;
+        self.check_finite(&step)?;
+        self.step.copy_from_slice(step.lens);
+        let mut all = std::mem::take(&mut self.lanes);
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let first = self.lane_index(step.layer, 0, 0);
+        let lanes = &mut all[first..first + self.shape.lanes()];
+        scratch.lanes.resize_with(lanes.len(), LaneStep::default);
+        let parallel = step.tokens >= PARALLEL_TOKENS;
+        for_each_lane(parallel, lanes, &mut scratch.lanes, |index, lane, work| {
+            self.append(lane, &step, index, work);
+        });
+        self.lanes = all;
+        self.scratch = scratch;
+        Ok(())
     }
 
     /// Folds observed attention into the score columns of a lane.
@@ -356,7 +386,7 @@ impl Cache {
         if seen.watched == 0 {
             return;
         }
-        let (len, group) = (lane.len(), self.shape.group());
+        let len = lane.len();
         // Rows before the step, and its tokens before the watched ones, are seen by all watched
         // queries; a watched token's row by those from its own on.
         let own = len - seen.watched;
@@ -372,9 +402,11 @@ impl Cache {
                     (row + 1, len - row)
                 };
                 let mass = &mut seen.mass[row..end];
-                #[expect(clippy::cast_precision_loss, reason = "a count of queries")]
-                let share = 1.0 / (queries * group) as f32;
-                mass.iter_mut().for_each(|mass| *mass *= share);
+                if queries < seen.watched {
+                    #[expect(clippy::cast_precision_loss, reason = "counts of queries")]
+                    let of_all = seen.watched as f32 / queries as f32;
+                    mass.iter_mut().for_each(|mass| *mass *= of_all);
+                }
                 let part = Seen {
                     mass,
                     queries: u32::try_from(queries).unwrap_or(u32::MAX),
@@ -398,10 +430,24 @@ impl KvHook for Cache {
         self.seen[sequence]
     }
 
+    fn reserve(&mut self, tokens: &[usize]) {
+        let stays = self.layout.tiers.is_empty();
+        if self.prefill == Prefill::Quantized && !stays {
+            return;
+        }
+        let kv_heads = self.shape.kv_heads;
+        for lanes in self.lanes.chunks_exact_mut(self.shape.lanes()) {
+            for (lanes, &tokens) in lanes.chunks_exact_mut(kv_heads).zip(tokens) {
+                // What is never compressed goes on growing.
+                let rows = tokens + if stays { tokens / 8 } else { 0 };
+                lanes.iter_mut().for_each(|lane| lane.window.reserve(rows));
+            }
+        }
+    }
+
     fn attend(&mut self, step: AttnStep<'_>, out: &mut [f32]) -> Result<()> {
         step.check(&self.shape, out)?;
-        self.check_finite(&step)?;
-        self.step.copy_from_slice(step.lens);
+        self.store(step)?;
         let CacheShape {
             q_heads,
             kv_heads,
@@ -416,18 +462,9 @@ impl KvHook for Cache {
         let mut all = std::mem::take(&mut self.lanes);
         let mut scratch = std::mem::take(&mut self.scratch);
         let lanes = &mut all[first..first + self.shape.lanes()];
-        scratch.lanes.resize_with(lanes.len(), LaneStep::default);
-
-        let parallel = step.tokens >= PARALLEL_TOKENS;
-        for_each_lane(parallel, lanes, &mut scratch.lanes, |index, lane, work| {
-            self.append(lane, &step, index, work);
-        });
-        attend::attend(self.kernels, lanes, heads, &mut scratch);
-        for_each_lane(parallel, lanes, &mut scratch.lanes, |_, lane, work| {
-            if work.tokens > 0 {
-                rotate::back(self.layout.rotate, &mut work.out, head_dim);
-                self.fold(lane, work);
-            }
+        attend::attend(self.kernels, lanes, heads, &mut scratch, |lane, work| {
+            lane.frame.values_back(&mut work.out, head_dim);
+            self.fold(lane, work);
         });
         let width = heads.group * head_dim;
         for (index, work) in scratch.lanes.iter().enumerate() {
@@ -445,6 +482,7 @@ impl KvHook for Cache {
     }
 
     fn end_step(&mut self, more_prompt: bool) -> Result<()> {
+        let longest = self.step.iter().copied().max().unwrap_or(0);
         for (seen, step) in self.seen.iter_mut().zip(&mut self.step) {
             *seen += std::mem::take(step);
         }
@@ -452,13 +490,18 @@ impl KvHook for Cache {
         if more_prompt && self.prefill == Prefill::Exact {
             return Ok(());
         }
+        if !more_prompt && longest >= PARALLEL_TOKENS {
+            // The buffers of a prompt's last chunk are of no use to the single tokens that follow.
+            self.scratch = Scratch::default();
+        }
         self.compress()?;
         self.peak = self.peak.max(self.live_bytes());
         Ok(())
     }
 
     fn reset(&mut self) {
-        self.lanes.iter_mut().for_each(Lane::clear);
+        let layout = &self.layout;
+        self.lanes.iter_mut().for_each(|lane| lane.clear(layout));
         self.seen.fill(0);
         self.step.fill(0);
         self.sinks.fill(self.layout.sinks);
@@ -487,6 +530,7 @@ impl MeasuredHook for Cache {
                 memory.allocated_bytes += bytes.allocated as u64;
             }
             let bytes = lane.window.bytes();
+            let statistics = statistics + lane.frame.bytes();
             memory.window_bytes += (bytes.payload + bytes.metadata) as u64;
             memory.policy_bytes += (bytes.scores + statistics) as u64;
             memory.allocated_bytes += (bytes.allocated + statistics) as u64;

@@ -71,6 +71,10 @@ pub trait KvHook: Send {
     /// Tokens sequence `sequence` has seen so far: the position of its next token.
     fn seen(&self, sequence: usize) -> usize;
 
+    /// Says that prompts of so many tokens come next, one count a sequence, in any number of steps:
+    /// whoever holds them all can make room once. Nothing depends on it but memory.
+    fn reserve(&mut self, _tokens: &[usize]) {}
+
     /// Appends the step's keys and values, attends causally to everything held, and writes
     /// `softmax(scale · q Kᵀ) V` to `out`, laid out like `q`.
     ///

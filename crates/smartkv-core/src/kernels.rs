@@ -7,7 +7,7 @@ mod digits;
 mod fp8;
 mod reference;
 
-pub use digits::{Digits, Queries};
+pub use digits::{DigitParts, Digits, Queries};
 pub use fp8::{f8_from_f32, f8_to_f32};
 pub use reference::Reference;
 pub(crate) use reference::value;
@@ -129,11 +129,24 @@ pub trait Kernels: Debug + Send + Sync {
         reference::decode(rows, out);
     }
 
+    /// Adds weighted rows of floats: `out[t] += Σ_i weights[i] · x[i * stride + t]` for
+    /// `t < out.len()`.
+    fn add_rows(&self, x: &[f32], stride: usize, weights: &[f32], out: &mut [f32]) {
+        reference::add_rows(x, stride, weights, out);
+    }
+
     /// The digits of queries against keys in this format, to be computed once for all their
     /// tiles. `q` is `[n, head_dim]`. None unless an implementation multiplies integers.
     fn digits(&self, format: Format, head_dim: usize, q: &[f32]) -> Digits {
+        let mut digits = Digits::default();
+        self.split_queries(format, head_dim, q, &mut digits);
+        digits
+    }
+
+    /// [`digits`](Self::digits) in place of others, whose memory is used again.
+    fn split_queries(&self, format: Format, head_dim: usize, q: &[f32], digits: &mut Digits) {
         let _ = (format, head_dim, q);
-        Digits::default()
+        digits.clear();
     }
 
     /// [`scores`](Self::scores) against whole tiles of keys. The error is that of the queries'

@@ -51,6 +51,22 @@ pub enum Rotation {
     Random,
 }
 
+/// Factors on channels before rows are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Balance {
+    /// None.
+    #[default]
+    None,
+    /// Keys times `(mean q² / mean k²)^¼`: the least expected error of scores when rounding errors
+    /// spread evenly over the channels.
+    Energy,
+    /// Keys times `√(max |q| / max |k|)` (`MiKV`, arXiv 2402.18096).
+    QueryMax,
+    /// Values divided by `√(max |v|)` (`ZipCache`, arXiv 2405.14256).
+    ValueMax,
+}
+
 impl From<bool> for Rotation {
     /// Hadamard, or none.
     fn from(rotate: bool) -> Self {
@@ -61,7 +77,8 @@ impl From<bool> for Rotation {
 /// The tiers a strategy uses, and its full-precision window.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
-    /// Packed tiers, best first: a plan may only move rows to a later one.
+    /// Packed tiers, best first: a plan may only move rows to a later one. Without any, all that
+    /// leaves the window is evicted, and the window may take the whole budget.
     pub tiers: Vec<Tier>,
     /// Newest tokens kept in f16, at most. A budget may shrink it.
     pub window: usize,
@@ -73,6 +90,13 @@ pub struct Layout {
     pub positions: bool,
     /// Store keys and values rotated, which spreads outlier channels. Queries and outputs follow.
     pub rotate: Rotation,
+    /// Store keys and values less each lane's mean key and value, which attention does not notice
+    /// (`SageAttention` smooths keys so, arXiv 2410.02367). The means are taken when the first rows
+    /// leave the window.
+    pub center: bool,
+    /// Factors on the channels of keys or values, undone in queries or outputs. They are fixed when
+    /// the first rows leave the window.
+    pub balance: Balance,
     /// Plans may evict rows. Then any budget can be held, and a row may cost nothing.
     pub evicts: bool,
 }
@@ -88,6 +112,8 @@ impl Layout {
             period: 1,
             positions: false,
             rotate: Rotation::None,
+            center: false,
+            balance: Balance::None,
             evicts: false,
         }
     }
@@ -104,17 +130,32 @@ impl Layout {
         }
     }
 
+    /// No tier: sinks and the newest tokens, as many as the budget pays for.
+    #[must_use]
+    pub fn windowed(sinks: usize, period: usize) -> Self {
+        Self {
+            tiers: Vec::new(),
+            ..Self::evicting(sinks, usize::MAX, period)
+        }
+    }
+
     /// Checks the layout against a shape.
     ///
     /// # Errors
-    /// No tier, more than 255, or a format that does not fit `head_dim`.
+    /// No tier although nothing is evicted, more than 255, a period of 0, or a format that does
+    /// not fit `head_dim`.
     pub fn check(&self, shape: &CacheShape) -> Result<()> {
-        if self.tiers.is_empty() || self.tiers.len() > 255 {
+        let least = usize::from(!self.evicts);
+        if self.tiers.len() < least || self.tiers.len() > 255 {
             return Err(Error::parameter(
                 "tiers",
                 self.tiers.len(),
-                "expected 1 to 255 tiers",
+                format!("expected {least} to 255 tiers"),
             ));
+        }
+        if self.period == 0 {
+            let expected = "expected at least 1 token between two plans";
+            return Err(Error::parameter("period", 0, expected));
         }
         for tier in &self.tiers {
             tier.k.check(shape.head_dim)?;

@@ -35,17 +35,17 @@ pub use codebook::Codebook;
 pub use error::{Error, Result};
 pub use format::{Axis, Bits, Format};
 pub use hook::{AttnStep, KvHook, MeasuredHook};
-pub use kernels::{Digits, Kernels, Queries, Reference, Rows, RowsMut, Tiles};
-pub use layout::{Layout, Rotation, Tier};
+pub use kernels::{DigitParts, Digits, Kernels, Queries, Reference, Rows, RowsMut, Tiles};
+pub use layout::{Balance, Layout, Rotation, Tier};
 pub use memory::Memory;
 pub use packed::{PackedRows, Role, TILE_ROWS};
-pub use place::{Place, Plan};
+pub use place::{Move, Place, Plan};
 pub use rope::Rope;
 pub use shape::CacheShape;
 pub use simulation::{Block, Simulation};
 pub use smartkv_macros::{allocator, config, split, strategy, tracker};
 pub use strategy::{
-    Allocator, Infeasible, LaneRows, Lanes, Offer, PlanCx, Problem, RowTable, Seen, Split,
+    Allocator, Infeasible, LaneRows, Lanes, Offer, PlanCx, Problem, RowTable, Run, Seen, Split,
     Strategy, Tracker, Watch,
 };
 

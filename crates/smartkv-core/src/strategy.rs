@@ -5,12 +5,12 @@
 mod keep;
 mod lane_rows;
 mod rows;
+mod split;
 
-pub use keep::{Lanes, Split};
 pub use lane_rows::LaneRows;
-pub(crate) use lane_rows::Side;
-pub(crate) use rows::RowColumns;
-pub use rows::{PlanCx, RowTable};
+pub(crate) use lane_rows::{Half, Side};
+pub use rows::{PlanCx, RowTable, Run};
+pub use split::{Lanes, Split};
 
 use crate::budget::Budget;
 use crate::calibration::Calibration;
@@ -118,6 +118,15 @@ pub trait Tracker: Debug + Send + Sync {
     /// Whether [`refine`](Self::refine) reads positions: then the cache keeps them.
     fn positions(&self) -> bool {
         false
+    }
+}
+
+impl dyn Tracker {
+    /// The scores that a plan sees: refined ones, or else the column. For trackers that wrap
+    /// another.
+    #[must_use]
+    pub fn scores(&self, rows: &LaneRows<'_>) -> Vec<f32> {
+        self.refine(rows).unwrap_or_else(|| rows.score.to_vec())
     }
 }
 

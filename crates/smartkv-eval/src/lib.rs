@@ -31,7 +31,9 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod comparison;
 pub mod error;
+mod fan_out;
 pub mod fidelity;
 pub mod lockstep;
 pub mod needle;
@@ -45,7 +47,9 @@ mod stepper;
 pub mod subject;
 pub mod windows;
 
+pub use comparison::{Compared, ComparisonResult, compare};
 pub use error::{EvalError, Result};
+pub use fan_out::FanOut;
 pub use fidelity::{Fidelity, TokenFidelity, TokenRecord, WindowFidelity};
 pub use lockstep::{LockstepOptions, LockstepResult, LockstepTiming, WindowRecord, lockstep};
 pub use needle::{

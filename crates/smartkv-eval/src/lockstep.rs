@@ -177,7 +177,11 @@ fn record(rows: &[&[f32]], position: usize, token: u32) -> std::result::Result<T
     })
 }
 
-fn check_vocabulary(model: &Model, text: &[u32], options: &LockstepOptions) -> Result<()> {
+pub(crate) fn check_vocabulary(
+    model: &Model,
+    text: &[u32],
+    options: &LockstepOptions,
+) -> Result<()> {
     let vocab = model.description().vocab;
     let beyond = |&(_, &id): &(usize, &u32)| usize::try_from(id).is_ok_and(|id| id >= vocab);
     let found = text.iter().enumerate().find(beyond);

@@ -127,33 +127,57 @@ impl<'a> Measured<'a> {
 
     /// Averages over decode steps; `None` before the first.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "byte counts are far below 2^52")]
     pub fn summary(&self) -> Option<MemorySummary> {
-        let decode = || {
-            self.samples
-                .iter()
-                .filter(|sample| sample.phase == Phase::Decode)
-        };
-        let steps = decode().count();
-        let mean = |f: &dyn Fn(&Memory) -> f64| {
-            decode().map(|sample| f(&sample.memory)).sum::<f64>() / steps as f64
-        };
-        (steps > 0).then(|| MemorySummary {
-            steps,
-            mean_ratio: mean(&Memory::ratio),
-            max_ratio: decode()
-                .map(|sample| sample.memory.ratio())
-                .fold(0.0, f64::max),
-            mean_live_bytes: mean(&|memory| memory.live_bytes as f64),
-            mean_live_bytes_per_token: mean(&|memory| {
-                memory.live_bytes as f64 / memory.tokens.max(1) as f64
-            }),
-            peak_bytes: self
-                .samples
-                .iter()
-                .map(|s| s.memory.peak_bytes)
-                .max()
-                .unwrap_or(0),
+        let mut sum = RatioSum::default();
+        for sample in &self.samples {
+            sum.peak(&sample.memory);
+            if sample.phase == Phase::Decode {
+                sum.add(&sample.memory);
+            }
+        }
+        sum.summary()
+    }
+}
+
+/// A running [`MemorySummary`].
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct RatioSum {
+    steps: usize,
+    ratio: f64,
+    max_ratio: f64,
+    live_bytes: f64,
+    live_bytes_per_token: f64,
+    peak_bytes: u64,
+}
+
+impl RatioSum {
+    /// Adds what a cache held after a decode step.
+    #[expect(clippy::cast_precision_loss, reason = "byte counts are far below 2^52")]
+    pub(crate) fn add(&mut self, memory: &Memory) {
+        self.peak(memory);
+        self.steps += 1;
+        self.ratio += memory.ratio();
+        self.max_ratio = self.max_ratio.max(memory.ratio());
+        self.live_bytes += memory.live_bytes as f64;
+        self.live_bytes_per_token += memory.live_bytes as f64 / memory.tokens.max(1) as f64;
+    }
+
+    /// Only its peak.
+    fn peak(&mut self, memory: &Memory) {
+        self.peak_bytes = self.peak_bytes.max(memory.peak_bytes);
+    }
+
+    /// Averages over the steps; `None` before the first.
+    #[expect(clippy::cast_precision_loss, reason = "a count of steps")]
+    pub(crate) fn summary(&self) -> Option<MemorySummary> {
+        let steps = self.steps as f64;
+        (self.steps > 0).then(|| MemorySummary {
+            steps: self.steps,
+            mean_ratio: self.ratio / steps,
+            max_ratio: self.max_ratio,
+            mean_live_bytes: self.live_bytes / steps,
+            mean_live_bytes_per_token: self.live_bytes_per_token / steps,
+            peak_bytes: self.peak_bytes,
         })
     }
 }

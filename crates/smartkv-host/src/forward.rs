@@ -2,6 +2,7 @@
 
 use crate::between::{Between, leave, norm};
 use crate::error::{Error, Result};
+use crate::heap;
 use crate::linear::Threads;
 use crate::logits::{Collector, Logits, LogitsFor};
 use crate::model::Model;
@@ -10,6 +11,13 @@ use crate::scratch::{Scratch, Stream, Temps, sized};
 use rayon::prelude::*;
 use smartkv_core::{AttnStep, KvHook};
 use std::ops::Range;
+
+/// Tokens of a sequence from which memory that the end of its prompt freed is given back: below,
+/// it is not worth the call.
+const LONG_PROMPT: usize = 2048;
+
+/// Rows of a step from which the pages that held their embeddings are given back.
+const MANY_ROWS: usize = 32;
 
 /// Where the tokens of one step stand.
 struct Placement {
@@ -61,6 +69,8 @@ impl Model {
             });
         }
         self.check(tokens, hook)?;
+        let lengths: Vec<usize> = tokens.iter().map(|tokens| tokens.len()).collect();
+        hook.reserve(&lengths);
         let longest = tokens.iter().map(|t| t.len()).max().unwrap_or(0);
         let mut collector = Collector::new(tokens.len(), self.description.vocab);
         for start in (0..longest).step_by(chunk) {
@@ -143,6 +153,10 @@ impl Model {
             Ok(logits)
         });
         self.scratches.give_back(scratch, rows);
+        let reached = place.positions.iter().max().map_or(0, |last| last + 1);
+        if place.ragged.tokens() > 1 && !more_prompt && reached > LONG_PROMPT {
+            heap::trim();
+        }
         logits
     }
 
@@ -151,6 +165,10 @@ impl Model {
         let rows = x.chunks_exact_mut(self.description.hidden);
         for (row, &id) in rows.zip(tokens.iter().copied().flatten()) {
             self.embedding.row(id as usize, row)?;
+        }
+        // A row brings its surroundings with it: the tokens of a chunk nearly the whole table.
+        if x.len() > MANY_ROWS * self.description.hidden {
+            self.embedding.release();
         }
         Ok(())
     }

@@ -108,6 +108,11 @@ impl<'a> Loader<'a> {
         self.build(&[Source { weight, bias: None }])
     }
 
+    /// Everything is built: gives back the memory of the files' own bytes.
+    pub(crate) fn release(&self) {
+        self.weights.release();
+    }
+
     fn build(&self, sources: &[Source<'_>]) -> Result<Linear> {
         Linear::new(sources, self.mode, smartkv_kernels::best())
     }

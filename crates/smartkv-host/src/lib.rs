@@ -17,7 +17,8 @@
 //! # Ok(())
 //! # }
 //! ```
-// `forbid` is out of reach because mapping a file is `unsafe`; `weights/map.rs` holds the one use.
+// `forbid` is out of reach because mapping a file is `unsafe`, as is a call of the C library:
+// `weights/map.rs` and `heap.rs` hold the uses.
 #![deny(unsafe_code)]
 
 mod between;
@@ -25,6 +26,7 @@ pub mod description;
 pub mod error;
 mod files;
 mod forward;
+mod heap;
 mod layer;
 mod linear;
 mod logits;

@@ -3,6 +3,7 @@
 use crate::description::{self, Description};
 use crate::error::Result;
 use crate::files::{read_json, read_text};
+use crate::heap;
 use crate::layer::{Layer, Loader};
 use crate::linear::Linear;
 use crate::rope::RopeTable;
@@ -104,6 +105,9 @@ impl Model {
             + size_of_val(norm.as_slice())
             + head.bytes();
         let rope = RopeTable::new(&description.rope, description.head_dim);
+        // Matrices are held as the kernels want them, so the file need not be in memory besides.
+        loader.release();
+        heap::trim();
         Ok(Self {
             takes_blocks: layers.iter().all(Layer::takes_blocks),
             scratches: Scratches::default(),

@@ -5,6 +5,7 @@
 //! large first row, as real keys do; outputs start as garbage, and what lies between and after
 //! them must stay.
 
+mod add;
 mod random;
 mod rows;
 mod softmax;
@@ -12,6 +13,7 @@ mod stored;
 mod sum;
 mod tiles;
 
+pub use add::add_rows;
 pub use rows::check;
 pub use softmax::softmax_part;
 pub use tiles::check as check_tiles;
@@ -59,6 +61,7 @@ const GUARD: f32 = -1.234_567_9e30;
 /// At the first difference, with the kernels, the operation, the format and the shape.
 pub fn conformance(kernels: &dyn Kernels) {
     softmax_part(kernels);
+    add_rows(kernels);
     // Every shape meets one number of queries, and every number as many shapes.
     let mut queries = QUERIES.iter().cycle();
     let mut some = || [*queries.next().expect("without end")];

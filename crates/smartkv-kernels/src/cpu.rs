@@ -6,6 +6,7 @@
 //! multiplication and an addition otherwise. Either is paid once for all queries that share the
 //! unpacked value.
 
+mod add;
 mod avx2;
 mod avx512;
 mod encode;
@@ -18,6 +19,7 @@ mod tile;
 mod untile;
 
 use crate::int::{self, Integers, Ymm, Zmm, even_parts as parts};
+use add::AddRows;
 pub(crate) use avx2::Avx2;
 pub(crate) use avx512::Avx512;
 use mix::{Mix, MixCall};
@@ -149,6 +151,15 @@ impl<S: Simd, I: Integers> Kernels for Cpu<S, I> {
         self.0.vectorize(SoftmaxPart { x })
     }
 
+    fn add_rows(&self, x: &[f32], stride: usize, weights: &[f32], out: &mut [f32]) {
+        self.0.vectorize(AddRows {
+            x,
+            stride,
+            weights,
+            out,
+        });
+    }
+
     fn encode(&self, format: Format, head_dim: usize, x: &[f32], out: RowsMut<'_>) {
         if !(encode::by_range(format) && encode::takes(format, head_dim)) {
             return Reference.encode(format, head_dim, x, out);
@@ -163,8 +174,8 @@ impl<S: Simd, I: Integers> Kernels for Cpu<S, I> {
         dispatch!(self.0, rows.format, rows.head_dim, decode(rows, out));
     }
 
-    fn digits(&self, format: Format, head_dim: usize, q: &[f32]) -> Digits {
-        int::digits(self.1, format, head_dim, q)
+    fn split_queries(&self, format: Format, head_dim: usize, q: &[f32], digits: &mut Digits) {
+        int::split_queries(self.1, format, head_dim, q, digits);
     }
 
     fn score_tiles(&self, keys: Tiles<'_>, q: Queries<'_>, out: &mut [f32], stride: usize) {

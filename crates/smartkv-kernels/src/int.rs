@@ -19,7 +19,7 @@ mod weights;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub(crate) use digits::digits;
+pub(crate) use digits::split_queries;
 pub(crate) use mix::mix;
 #[cfg(target_arch = "aarch64")]
 pub(crate) use neon::Neon;
@@ -31,6 +31,7 @@ use half::f16;
 use smartkv_core::packed::{LINE, tile_bytes, tiled};
 use smartkv_core::{Axis, Format, Role, TILE_ROWS, Tiles};
 use std::fmt::Debug;
+use weights::{CHUNK, VECTORS};
 
 /// Vectors for dot products on one instruction set.
 ///
@@ -100,6 +101,22 @@ pub(crate) trait Integers: Copy + Debug + Send + Sync + 'static {
     /// # Safety
     /// `at` must be valid for writing `LANES` digits.
     unsafe fn store_digits(self, at: *mut i8, digits: Self::Sums);
+    /// Stores the digits of [`CHUNK`] integers of 14 bits and a sign, `n` apart from what is beyond
+    /// them.
+    ///
+    /// # Safety
+    /// `high` and `low` must be valid for writing `CHUNK` digits.
+    #[inline(always)]
+    unsafe fn store_split(self, n: &[Self::Sums; VECTORS], high: *mut i8, low: *mut i8) {
+        for (at, &n) in n.iter().enumerate().take(CHUNK / Self::LANES) {
+            let (a, b) = self.split(n);
+            // SAFETY: promised by the caller.
+            unsafe {
+                self.store_digits(high.add(at * Self::LANES), a);
+                self.store_digits(low.add(at * Self::LANES), b);
+            }
+        }
+    }
     /// Sum of the lanes.
     fn total_int(self, a: Self::Sums) -> i32;
 

@@ -36,8 +36,8 @@ impl<I: Integers> Kernels for Arm<I> {
         Reference.mix(values, p, stride, acc);
     }
 
-    fn digits(&self, format: Format, head_dim: usize, q: &[f32]) -> Digits {
-        int::digits(self.0, format, head_dim, q)
+    fn split_queries(&self, format: Format, head_dim: usize, q: &[f32], digits: &mut Digits) {
+        int::split_queries(self.0, format, head_dim, q, digits);
     }
 
     fn score_tiles(&self, keys: Tiles<'_>, q: Queries<'_>, out: &mut [f32], stride: usize) {

@@ -66,6 +66,12 @@ fn nothing_outside_the_slices_is_touched() {
         for len in 0..40 {
             kernels.softmax_part(fence::Fenced::new(&vec![1.0; len], true).get());
             kernels.softmax_part(fence::Fenced::new(&vec![1.0; len], false).get());
+            for end in [true, false] {
+                let mut x = fence::Fenced::new(&vec![1.0; 3 * len + 4], end);
+                let mut weights = fence::Fenced::new(&[0.5; 3], end);
+                let mut out = fence::Fenced::new(&vec![0.0; len], end);
+                kernels.add_rows(x.get(), len + 2, weights.get(), out.get());
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 use smartkv_eval::stats::median;
+use std::fs;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,25 @@ pub(super) struct Rates {
     pub(super) memory: f64,
     /// Buffers of the sizes asked for, in order.
     pub(super) sizes: Vec<f64>,
+}
+
+/// Bytes of the largest cache of the first processor.
+pub(super) fn last_level_cache() -> Option<u64> {
+    let folder = fs::read_dir("/sys/devices/system/cpu/cpu0/cache").ok()?;
+    let size = |entry: fs::DirEntry| bytes(&fs::read_to_string(entry.path().join("size")).ok()?);
+    folder.flatten().filter_map(size).max()
+}
+
+/// A size as the kernel writes it: `32768K`.
+fn bytes(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+    let unit = match unit {
+        "K" => 1 << 10,
+        "M" => 1 << 20,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok()?.checked_mul(unit)
 }
 
 /// Bytes of a buffer far above a last-level cache of `cache` bytes.
@@ -110,6 +130,13 @@ mod tests {
         let words: Vec<u64> = (0..1000).collect();
         assert_eq!(sum(&words), 999 * 1000 / 2);
         assert_eq!(sum(&words[..7]), 21);
+    }
+
+    #[test]
+    fn sizes_as_the_kernel_writes_them() {
+        assert_eq!(bytes("32768K\n"), Some(32 << 20));
+        assert_eq!(bytes("4M"), Some(4 << 20));
+        assert_eq!(bytes("many"), None);
     }
 
     #[test]

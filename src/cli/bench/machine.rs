@@ -1,5 +1,6 @@
 //! What the numbers were measured on.
 
+use super::bandwidth::last_level_cache;
 use crate::assets::sha256_file;
 use serde::Serialize;
 use std::fs;
@@ -48,34 +49,12 @@ fn cpu(text: &str) -> Option<String> {
     Some(line.split_once(':')?.1.trim().to_string())
 }
 
-/// Bytes of the largest cache of the first processor.
-pub(super) fn last_level_cache() -> Option<u64> {
-    let folder = fs::read_dir("/sys/devices/system/cpu/cpu0/cache").ok()?;
-    let size = |entry: fs::DirEntry| bytes(&fs::read_to_string(entry.path().join("size")).ok()?);
-    folder.flatten().filter_map(size).max()
-}
-
-/// A size as the kernel writes it: `32768K`.
-fn bytes(text: &str) -> Option<u64> {
-    let text = text.trim();
-    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
-    let unit = match unit {
-        "K" => 1 << 10,
-        "M" => 1 << 20,
-        _ => return None,
-    };
-    digits.parse::<u64>().ok()?.checked_mul(unit)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn sizes_and_names_as_the_kernel_writes_them() {
-        assert_eq!(bytes("32768K\n"), Some(32 << 20));
-        assert_eq!(bytes("4M"), Some(4 << 20));
-        assert_eq!(bytes("many"), None);
+    fn names_as_the_kernel_writes_them() {
         let text = "processor\t: 0\nmodel name\t: AMD EPYC\n";
         assert_eq!(cpu(text).as_deref(), Some("AMD EPYC"));
     }

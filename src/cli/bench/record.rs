@@ -75,6 +75,25 @@ pub(super) struct Row {
     pub(super) cache: CacheRecord,
     /// Most bytes resident in the process, over rounds; `null` but at the deepest stop of a turn.
     pub(super) peak_rss_bytes: Option<u64>,
+    /// What those bytes were; `null` where they are.
+    pub(super) peak: Option<PeakRecord>,
+}
+
+/// The parts of the most bytes resident in the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(super) struct PeakRecord {
+    /// When prompts were compressed: with exact prefill the cache at its peak is the prompt in f16.
+    pub(super) prefill: Prefill,
+    /// The whole.
+    pub(super) bytes: u64,
+    /// Weights as held.
+    pub(super) weight_bytes: u64,
+    /// Live bytes of the cache at its own peak.
+    pub(super) cache_bytes: u64,
+    /// Pages of files: the program, and what is touched of the model.
+    pub(super) file_bytes: u64,
+    /// The rest: tokenizer, text, buffers of a step and of a plan, what an allocator keeps.
+    pub(super) other_bytes: u64,
 }
 
 /// Speed of a prompt.

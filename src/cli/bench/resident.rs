@@ -9,15 +9,18 @@ pub(super) fn reset() -> bool {
     fs::write("/proc/self/clear_refs", "5").is_ok()
 }
 
-/// Most bytes resident since the last reset, or since the process began.
-pub(super) fn peak() -> Option<u64> {
-    high_water(&fs::read_to_string("/proc/self/status").ok()?)
+/// Bytes resident now that are pages of files: the program, and what is touched of the model.
+pub(super) fn files() -> Option<u64> {
+    field(&fs::read_to_string("/proc/self/status").ok()?, "RssFile:")
 }
 
-fn high_water(status: &str) -> Option<u64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+/// Most bytes resident since the last reset, or since the process began.
+pub(super) fn peak() -> Option<u64> {
+    field(&fs::read_to_string("/proc/self/status").ok()?, "VmHWM:")
+}
+
+fn field(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
     kib.checked_mul(1024)
 }
@@ -29,7 +32,7 @@ mod tests {
     #[test]
     fn reads_the_mark() {
         let status = "Name:\tsmartkv\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n";
-        assert_eq!(high_water(status), Some(2 << 20));
-        assert_eq!(high_water("Name:\tsmartkv\n"), None);
+        assert_eq!(field(status, "VmHWM:"), Some(2 << 20));
+        assert_eq!(field("Name:\tsmartkv\n", "VmHWM:"), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::settings::{Entry, Settings, UNTIMED_TOKENS};
 use super::turn::{self, Stage, Stop};
-use super::{BenchError, bandwidth, machine, others, resident, weights};
+use super::{BenchError, bandwidth, others, resident, weights};
 use crate::assets::Text;
 use crate::progress::spinner;
 use smartkv_eval::Progress;
@@ -140,7 +140,7 @@ fn order(round: usize, count: usize) -> Vec<usize> {
 
 pub(super) fn measure(subject: &Subject<'_>, progress: &dyn Progress) -> anyhow::Result<Measured> {
     let settings = subject.settings;
-    let far = bandwidth::far_bytes(machine::last_level_cache());
+    let far = bandwidth::far_bytes(bandwidth::last_level_cache());
     let mut measured = Measured {
         turns: Vec::new(),
         weights: vec![WeightBytes::default(); subject.modes.len()],

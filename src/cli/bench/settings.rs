@@ -67,24 +67,19 @@ pub(super) struct Settings {
 impl Settings {
     pub(super) fn new(args: &BenchArgs) -> anyhow::Result<Self> {
         let quick = |short: usize, full: usize| if args.quick { short } else { full };
-        let prefill = if args.quantized_prefill {
-            Prefill::Quantized
-        } else {
-            Prefill::Exact
-        };
         let contexts = args.contexts.clone().unwrap_or_else(|| {
             let (short, full) = (&[64, 256][..], &[128, 1024, 4096][..]);
             if args.quick { short } else { full }.to_vec()
         });
         check_order(&contexts)?;
         let settings = Self {
-            entries: entries(args, prefill)?,
+            entries: entries(args, args.prefill)?,
             contexts,
             prefill_tokens: args.prefill_tokens.unwrap_or_else(|| quick(256, 512)),
             tokens: args.tokens.unwrap_or_else(|| quick(8, 32)),
             rounds: args.rounds.unwrap_or_else(|| quick(1, 3)),
             chunk: args.chunk,
-            prefill,
+            prefill: args.prefill,
             seed: args.seed,
         };
         for (option, value) in [
@@ -198,7 +193,7 @@ fn entries(args: &BenchArgs, prefill: Prefill) -> anyhow::Result<Vec<Entry>> {
 }
 
 /// `NAME@BUDGET`; a file may have an `@` in its name.
-fn split(given: &str) -> Result<(&str, Option<&str>), BenchError> {
+pub(in crate::cli) fn split(given: &str) -> Result<(&str, Option<&str>), BenchError> {
     if Path::new(given).is_file() {
         return Ok((given, None));
     }

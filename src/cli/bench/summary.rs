@@ -2,14 +2,15 @@
 
 use super::machine::Environment;
 use super::record::{
-    BandwidthRecord, BenchRecord, DecodeRecord, PrefillRecord, ProtocolRecord, Row, SCHEMA,
-    SlopeRow, StrategyRecord, TokenTimes, TurnRecord,
+    BandwidthRecord, BenchRecord, DecodeRecord, PeakRecord, PrefillRecord, ProtocolRecord, Row,
+    SCHEMA, SlopeRow, StrategyRecord, TokenTimes, TurnRecord,
 };
 use super::rounds::{Measured, Subject, Turn, WeightBytes};
 use super::settings::UNTIMED_TOKENS;
 use super::spread::{Spread, slope};
 use super::turn::Stop;
 use crate::experiment::CacheRecord;
+use smartkv_core::Prefill;
 use smartkv_eval::stats::{Quantiles, median};
 
 /// The strategy that the others are compared with.
@@ -127,7 +128,10 @@ pub(super) fn record(
                 let Some((last, prefill)) = last.zip(turns.prefill(entry, index)) else {
                     continue;
                 };
-                let peaks = turns.each(entry, index, |_, stop| stop.peak_rss_bytes);
+                let peaks = turns.each(entry, index, |_, stop| {
+                    peak(stop, settings.prefill, turns.weights.held)
+                });
+                let peak = peaks.into_iter().flatten().max_by_key(|peak| peak.bytes);
                 rows.push(Row {
                     weights: weights.to_string(),
                     entry,
@@ -138,7 +142,8 @@ pub(super) fn record(
                     prefill,
                     decode: turns.decode(entry, index),
                     cache: CacheRecord::new(&last.cache, None),
-                    peak_rss_bytes: peaks.into_iter().flatten().max(),
+                    peak_rss_bytes: peak.map(|peak| peak.bytes),
+                    peak,
                 });
             }
         }
@@ -177,6 +182,21 @@ pub(super) fn record(
         environment,
         samples: samples(subject, measured.turns),
     }
+}
+
+/// The parts of a stop's peak, if it has one of its own.
+fn peak(stop: &Stop, prefill: Prefill, weight_bytes: u64) -> Option<PeakRecord> {
+    let bytes = stop.peak_rss_bytes?;
+    let file_bytes = stop.file_rss_bytes?;
+    let cache_bytes = stop.cache.peak_bytes;
+    Some(PeakRecord {
+        prefill,
+        bytes,
+        weight_bytes,
+        cache_bytes,
+        file_bytes,
+        other_bytes: bytes.saturating_sub(weight_bytes + cache_bytes + file_bytes),
+    })
 }
 
 fn memory_bandwidth(measured: &Measured) -> BandwidthRecord {

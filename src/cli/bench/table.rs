@@ -4,13 +4,15 @@ use super::others::IDLE_PROCESSORS;
 use super::record::{BenchRecord, Row, StrategyRecord};
 use super::spread::Spread;
 use crate::cli::output;
-use smartkv_core::{Budget, Prefill};
+use crate::cli::session::prefill_name;
+use smartkv_core::Budget;
 use std::fmt::Write as _;
 
 /// Three tables, and below them how they were made.
 pub(super) fn render(record: &BenchRecord) -> String {
     let mut text = speed(record);
     text += &bytes(record);
+    text += &peaks(record);
     text += &slopes(record);
     text += &notes(record);
     text
@@ -61,7 +63,6 @@ fn bytes(record: &BenchRecord) -> String {
         "live cache",
         "to f16",
         "peak cache",
-        "peak memory",
         "weights",
         "read a token",
         "GB/s",
@@ -75,7 +76,6 @@ fn bytes(record: &BenchRecord) -> String {
             own(row, output::bytes(row.cache.live_bytes)),
             own(row, row.cache.ratio.map_or_else(dash, |r| number(r, 4))),
             own(row, output::bytes(row.cache.peak_bytes)),
-            own(row, row.peak_rss_bytes.map_or_else(dash, output::bytes)),
             output::bytes(row.weight_bytes),
         ];
         match &row.decode {
@@ -90,6 +90,44 @@ fn bytes(record: &BenchRecord) -> String {
         cells
     };
     output::table(&header, record.rows.iter().map(row).collect())
+}
+
+fn peaks(record: &BenchRecord) -> String {
+    let header = [
+        "peak memory",
+        "context",
+        "prefill",
+        "in all",
+        "weights",
+        "cache",
+        "files",
+        "other",
+        "beyond live",
+    ];
+    let row = |row: &Row| {
+        let peak = row.peak?;
+        let live = peak.weight_bytes + row.cache.live_bytes;
+        let sizes = [
+            peak.bytes,
+            peak.weight_bytes,
+            peak.cache_bytes,
+            peak.file_bytes,
+            peak.other_bytes,
+            peak.bytes.saturating_sub(live),
+        ];
+        let mut cells = vec![
+            name(record, &row.weights, &row.strategy, row.budget),
+            row.context.to_string(),
+            prefill_name(peak.prefill).to_string(),
+        ];
+        cells.extend(sizes.map(output::bytes));
+        Some(cells)
+    };
+    let rows: Vec<_> = record.rows.iter().filter_map(row).collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    output::table(&header, rows)
 }
 
 fn slopes(record: &BenchRecord) -> String {
@@ -124,10 +162,7 @@ fn notes(record: &BenchRecord) -> String {
             rounds => format!("{rounds} rounds"),
         },
         protocol.decode_tokens,
-        match protocol.prefill {
-            Prefill::Exact => "exact",
-            Prefill::Quantized => "quantized",
-        },
+        prefill_name(protocol.prefill),
         protocol.chunk,
     );
     let _ = writeln!(

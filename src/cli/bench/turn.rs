@@ -3,7 +3,7 @@
 use super::resident;
 use super::settings::{Depth, Entry, Settings, UNTIMED_TOKENS};
 use serde::Serialize;
-use smartkv_core::{Cache, MeasuredHook as _, Memory};
+use smartkv_core::{Cache, KvHook as _, MeasuredHook as _, Memory};
 use smartkv_eval::Progress;
 use smartkv_host::{LogitsFor, Model, argmax};
 use std::ops::Range;
@@ -26,6 +26,8 @@ pub(super) struct Stop {
     pub(super) cache: Memory,
     /// Most bytes resident in the process from here on; where nothing but this is held.
     pub(super) peak_rss_bytes: Option<u64>,
+    /// Of the bytes resident after the last token, those that are pages of files; likewise.
+    pub(super) file_rss_bytes: Option<u64>,
 }
 
 impl Stop {
@@ -101,9 +103,12 @@ pub(super) fn run(
     } = *stage;
     let start = Instant::now();
     let mut cache = entry.spec.build(model)?;
+    let depths = settings.depths();
+    // As a prompt of its own does. Forks copy rows, not room.
+    cache.reserve(&[depths.last().map_or(0, |depth| depth.tokens)]);
     let build_s = start.elapsed().as_secs_f64();
     let mut grown_s = 0.0;
-    let legs = legs(&settings.depths(), settings.chunk);
+    let legs = legs(&depths, settings.chunk);
     let last = legs.len().saturating_sub(1);
     let mut stops = Vec::new();
     for (index, leg) in legs.into_iter().enumerate() {
@@ -131,12 +136,16 @@ pub(super) fn run(
             live_bytes_before: hook.memory().live_bytes,
             cache: hook.memory(),
             peak_rss_bytes: None,
+            file_rss_bytes: None,
         };
         if leg.depth.decode {
             decode(stage, hook, &mut stop)?;
             progress.advance(settings.tokens + UNTIMED_TOKENS);
         }
-        stop.peak_rss_bytes = resident::peak().filter(|_| alone);
+        if alone {
+            stop.peak_rss_bytes = resident::peak();
+            stop.file_rss_bytes = resident::files();
+        }
         stops.push(stop);
     }
     Ok(stops)

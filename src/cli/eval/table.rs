@@ -1,6 +1,7 @@
 //! The record as a researcher reads it: the f16 cache beside the strategy.
 
 use crate::cli::output;
+use crate::cli::session::prefill_name;
 use crate::experiment::{EvalRecord, NeedleRecord, SpeedRecord};
 use smartkv_eval::stats::Interval;
 use std::fmt::Write as _;
@@ -170,10 +171,7 @@ fn contents(record: &EvalRecord) -> String {
         output::bytes(cache.window_bytes),
         output::bytes(cache.policy_bytes),
         output::bytes(cache.peak_bytes),
-        match protocol.prefill {
-            smartkv_core::Prefill::Exact => "exact",
-            smartkv_core::Prefill::Quantized => "quantized",
-        },
+        prefill_name(protocol.prefill),
     )
 }
 

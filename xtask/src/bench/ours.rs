@@ -88,7 +88,12 @@ impl<'a> Smartkv<'a> {
     }
 
     /// The last row of a strategy at one context, after as few tokens as can be.
-    pub(super) fn row(&self, strategy: &str, context: usize) -> anyhow::Result<Value> {
+    pub(super) fn row(
+        &self,
+        strategy: &str,
+        context: usize,
+        prefill: &str,
+    ) -> anyhow::Result<Value> {
         let context = context.to_string();
         let record = self.bench(&[
             "--strategy",
@@ -99,6 +104,8 @@ impl<'a> Smartkv<'a> {
             &context,
             "--tokens",
             "1",
+            "--prefill",
+            prefill,
         ])?;
         let rows = record["rows"].as_array().context("no `rows`")?;
         rows.last().cloned().context("no row")

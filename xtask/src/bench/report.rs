@@ -2,15 +2,16 @@
 
 use super::BenchArgs;
 use super::memory::Peak;
+use super::others::IDLE_PROCESSORS;
 use super::ours::Smartkv;
-use super::rounds::{PAIRS, Rounds};
+use super::rounds::{PAIRS, Pair, Rounds};
 use super::spread::Spread;
 use super::targets::{Pick, Target, targets};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
 /// Version of the JSON. A field that changes its meaning or goes raises the number.
-const SCHEMA: &str = "smartkv.rival/1";
+const SCHEMA: &str = "smartkv.rival/2";
 
 /// Everything a report says.
 #[derive(Debug)]
@@ -18,7 +19,7 @@ pub(super) struct Report<'a> {
     pub(super) args: &'a BenchArgs,
     pub(super) smartkv: &'a Smartkv<'a>,
     pub(super) rounds: &'a Rounds,
-    pub(super) memory: Option<&'a Peak>,
+    pub(super) memory: &'a [Peak],
 }
 
 impl Report<'_> {
@@ -58,13 +59,7 @@ impl Report<'_> {
             self.args.rounds,
             self.args.tokens,
         );
-        if let Some(others) = self.rounds.others().filter(|_| self.rounds.busy()) {
-            let _ = writeln!(
-                text,
-                "\n**Other work kept {others:.2} processors busy meanwhile: these numbers prove \
-                 nothing.**"
-            );
-        }
+        text += &self.disturbed();
         text += "\n| what | target | reached | |\n| --- | ---: | ---: | --- |\n";
         for target in self.targets() {
             let reached = target.reached.as_ref();
@@ -76,6 +71,9 @@ impl Report<'_> {
                 target.what,
                 target.verdict()
             );
+        }
+        for peak in self.memory {
+            let _ = writeln!(text, "\n{peak}");
         }
         text += "\n| tokens/s | context | llama.cpp | smartkv | ratio |\n";
         text += "| --- | ---: | ---: | ---: | ---: |\n";
@@ -90,6 +88,23 @@ impl Report<'_> {
             }
         }
         text
+    }
+
+    /// The turns that other work disturbed, if any.
+    fn disturbed(&self) -> String {
+        let turn = |(pair, others): (&Pair, f64)| {
+            let cache = PAIRS[pair.index].0;
+            format!("{cache} in round {} ({others:.2})", pair.round + 1)
+        };
+        let turns: Vec<String> = self.rounds.disturbed().map(turn).collect();
+        if turns.is_empty() {
+            return String::new();
+        }
+        format!(
+            "\nTurns during which other work kept more than {IDLE_PROCESSORS} processors busy: {}. \
+             Nothing is proven where the median of the turns that a number is made from is one.\n",
+            turns.join(", ")
+        )
     }
 
     fn speed(&self, what: &str, context: usize, cache: &str, part: &str, pick: Pick<'_>) -> String {
@@ -135,7 +150,7 @@ impl Report<'_> {
             },
             "others_processors": self.rounds.others().as_ref().map(Spread::json),
             "environment": self.rounds.environment,
-            "memory": self.memory.map(|peak| &peak.row),
+            "memory": self.memory.iter().map(|peak| &peak.row).collect::<Vec<_>>(),
             "rounds": self.rounds.json(),
         })
     }

@@ -74,7 +74,7 @@ impl Rounds {
 /// smartkv with the budget that `four_bit` fills at the deepest context.
 fn same_bytes(args: &BenchArgs, smartkv: &Smartkv<'_>) -> anyhow::Result<String> {
     eprintln!("counting the bytes of {}", args.four_bit);
-    let row = smartkv.row(&args.four_bit, args.deepest())?;
+    let row = smartkv.row(&args.four_bit, args.deepest(), "exact")?;
     let ratio = row["cache"]["ratio"]
         .as_f64()
         .context("a row without the cache's ratio")?;

@@ -22,10 +22,6 @@ impl Spread {
         &self.0
     }
 
-    pub(super) fn most(&self) -> f64 {
-        self.extremes().1
-    }
-
     fn extremes(&self) -> (f64, f64) {
         let values = self.0.iter().copied();
         (

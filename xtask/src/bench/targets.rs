@@ -26,7 +26,7 @@ pub(super) struct Target {
     pub(super) unit: &'static str,
     /// `None` where it was not measured.
     pub(super) reached: Option<Spread>,
-    /// Whether others were at work meanwhile.
+    /// Whether others were at work during the median turn that it is made from.
     pub(super) busy: bool,
 }
 
@@ -86,10 +86,23 @@ impl Rounds {
         Spread::of(self.pairs.iter().filter_map(|pair| pair.others).collect())
     }
 
-    /// Whether others were at work during any pair.
-    pub(super) fn busy(&self) -> bool {
-        let others = self.others();
-        others.is_some_and(|others| others.most() > IDLE_PROCESSORS)
+    /// Whether others were at work during the median of the turns that a number of `part` is made
+    /// from; compared with `cache`, the rival's turns with it count too.
+    fn busy(&self, part: &str, cache: Option<&str>) -> bool {
+        let made_from = |pair: &&Pair| {
+            let own = pair.ours.iter().any(|(name, _)| *name == part);
+            own || cache == Some(PAIRS[pair.index].0)
+        };
+        let pairs = self.pairs.iter().filter(made_from);
+        Spread::of(pairs.filter_map(|pair| pair.others).collect())
+            .is_some_and(|others| others.median() > IDLE_PROCESSORS)
+    }
+
+    /// Turns during which others were at work, and how many processors that took.
+    pub(super) fn disturbed(&self) -> impl Iterator<Item = (&Pair, f64)> {
+        let others = |pair: &Pair| pair.others.filter(|others| *others > IDLE_PROCESSORS);
+        let pairs = self.pairs.iter();
+        pairs.filter_map(move |pair| Some((pair, others(pair)?)))
     }
 
     /// Ours divided by the rival's, in every round of the pair whose rival cache is `cache`.
@@ -150,15 +163,19 @@ impl Rounds {
 }
 
 /// The targets, with what was reached.
-pub(super) fn targets(args: &BenchArgs, rounds: &Rounds, memory: Option<&Peak>) -> Vec<Target> {
+pub(super) fn targets(args: &BenchArgs, rounds: &Rounds, memory: &[Peak]) -> Vec<Target> {
     let first = args.contexts.first().copied().unwrap_or(0);
     let (prompt, deepest, four) = (args.prefill_tokens, args.deepest(), rounds.four_bit_rival());
-    let target = |what: String, goal: Goal, reached: Option<Spread>| Target {
+    let target = |what: String, goal: Goal, reached: Option<Spread>, busy: bool| Target {
         what,
         goal,
         unit: RATIO,
         reached,
-        busy: rounds.busy(),
+        busy,
+    };
+    let ratio = |what: String, goal: Goal, part: &str, cache: &str, pick: Pick<'_>| {
+        let busy = rounds.busy(part, Some(cache));
+        target(what, goal, rounds.ratio(part, cache, pick), busy)
     };
     let attention = |part: &str, most: f64| {
         target(
@@ -168,36 +185,47 @@ pub(super) fn targets(args: &BenchArgs, rounds: &Rounds, memory: Option<&Peak>) 
             ),
             Goal::AtMost(most),
             rounds.own(part, &|run| run.times_of_reading(first, deepest)),
+            rounds.busy(part, None),
         )
     };
     let mut all = vec![
-        target(
+        ratio(
             format!("prefill of {prompt} tokens, f16 cache"),
             Goal::AtLeast(1.4),
-            rounds.ratio(FULL, "f16", &|run| run.prefill(prompt)),
+            FULL,
+            "f16",
+            &|run| run.prefill(prompt),
         ),
-        target(
+        ratio(
             format!("decode at {first}, f16 cache"),
             Goal::AtLeast(1.1),
-            rounds.ratio(FULL, "f16", &|run| run.decode(first)),
+            FULL,
+            "f16",
+            &|run| run.decode(first),
         ),
-        target(
+        ratio(
             format!("decode at {deepest}, {} to q8_0", rounds.strategy(EIGHT)),
             Goal::AtLeast(3.5),
-            rounds.ratio(EIGHT, "q8_0", &|run| run.decode(deepest)),
+            EIGHT,
+            "q8_0",
+            &|run| run.decode(deepest),
         ),
-        target(
+        ratio(
             format!("decode at {deepest}, {} to {four}", rounds.strategy(FOUR)),
             Goal::AtLeast(4.0),
-            rounds.ratio(FOUR, four, &|run| run.decode(deepest)),
+            FOUR,
+            four,
+            &|run| run.decode(deepest),
         ),
-        target(
+        ratio(
             format!(
                 "cost of 1k tokens of context more, {} to {four}",
                 rounds.strategy(FOUR)
             ),
             Goal::AtMost(0.15),
-            rounds.ratio(FOUR, four, &|run| run.ms_a_1k_tokens(first, deepest)),
+            FOUR,
+            four,
+            &|run| run.ms_a_1k_tokens(first, deepest),
         ),
         attention(EIGHT, 1.5),
         attention(FOUR, 2.0),
@@ -209,17 +237,18 @@ pub(super) fn targets(args: &BenchArgs, rounds: &Rounds, memory: Option<&Peak>) 
             ),
             Goal::AtMost(1.1),
             rounds.mixed(deepest),
+            rounds.busy(MIXED, None),
         ),
     ];
-    if let Some(peak) = memory {
+    for peak in memory {
         all.push(Target {
             what: format!(
-                "peak memory at {} tokens, {}, beyond weights and live cache",
-                peak.context, peak.strategy
+                "peak memory at {} tokens, {}, {} prefill, beyond weights and live cache",
+                peak.context, peak.strategy, peak.prefill
             ),
             goal: Goal::AtMost(200.0),
             unit: "MB",
-            reached: Spread::of(peak.beyond_mb.into_iter().collect()),
+            reached: Spread::of(peak.beyond_mb().into_iter().collect()),
             // Bytes do not depend on who else is at work.
             busy: false,
         });
@@ -274,6 +303,29 @@ mod tests {
         );
         assert_eq!(text(rounds.mixed(8)), "1.30 [1.10, 1.50]");
         assert_eq!(rounds.four_bit_rival(), "q4_0");
+    }
+
+    #[test]
+    fn a_disturbed_turn_spoils_only_what_is_made_from_it() {
+        let mut rounds = rounds(Some(0.6));
+        let names = |rounds: &Rounds| -> Vec<(usize, &str)> {
+            let disturbed = rounds.disturbed();
+            disturbed
+                .map(|(pair, _)| (pair.round, PAIRS[pair.index].0))
+                .collect()
+        };
+        assert!(names(&rounds).is_empty());
+        for (pair, others) in rounds.pairs.iter_mut().zip([0.0, 0.02, 0.15, 0.3]) {
+            pair.others = Some(others);
+        }
+        // The median of 0.02 and 0.15 is idle, that of 0 and 0.3 is not.
+        assert!(!rounds.busy(FOUR, Some("q4_0")));
+        assert!(!rounds.busy(MIXED, None));
+        assert!(rounds.busy(EIGHT, Some("q8_0")));
+        assert!(!rounds.busy(FULL, None));
+        // All four: 0.02 and 0.15 lie in the middle.
+        assert!(!rounds.busy(FOUR, Some("q8_0")));
+        assert_eq!(names(&rounds), [(1, "q4_0"), (1, "q8_0")]);
     }
 
     #[test]

@@ -14,12 +14,15 @@ use std::ops::Range;
 
 /// Tokens of a query tile.
 const TILE_TOKENS: usize = 32;
-/// Rows of a block while decoding: small enough to spread few lanes over threads.
-const DECODE_BLOCK: usize = 512;
+/// Rows of a block while decoding: small enough to spread few lanes over threads, and for the
+/// scores of a group of queries to stay in the first-level cache.
+const DECODE_BLOCK: usize = 1024;
 /// Rows of a block in prefill: scores of a tile fit the second-level cache.
 const PREFILL_BLOCK: usize = 1024;
 /// Below this many (row, query) pairs a step is computed on the calling thread.
 const SERIAL_PAIRS: usize = 1024;
+/// Up to this many numbers partials are merged on the calling thread.
+const SERIAL_MERGE: usize = 8192;
 
 /// One lane's part of a step: what goes in, and what comes out.
 #[derive(Debug, Clone, Default)]
@@ -35,10 +38,17 @@ pub(super) struct LaneStep {
     pub(super) watched: usize,
     /// `[tokens, group, head_dim]`, still rotated.
     pub(super) out: Vec<f32>,
-    /// Per row, in attention order: attention summed over query heads and watched queries.
+    /// Per row, in attention order: attention summed over query heads and watched queries, and
+    /// divided by the number of both.
     pub(super) mass: Vec<f32>,
     /// Digits of the queries for each grouping among the lane's tiers.
     digits: Vec<(usize, Digits)>,
+    /// How many of them are of this step.
+    groupings: usize,
+    /// Weights of the blocks of a tile, for one query.
+    weights: Vec<f32>,
+    /// The same by block and query, as shares of the mass.
+    shares: Vec<f32>,
 }
 
 /// Buffers of a step, reused by the next.
@@ -73,6 +83,14 @@ struct Item {
     /// First of its kept probabilities, and whether it keeps any.
     p: usize,
     kept: bool,
+    /// Pairs of a row and a token in the items before.
+    pairs: usize,
+}
+
+impl Item {
+    fn own_pairs(&self) -> usize {
+        self.rows.len() * self.tile.len()
+    }
 }
 
 /// Heads and channels, the same for all lanes.
@@ -83,40 +101,48 @@ pub(super) struct Heads {
     pub(super) head_dim: usize,
 }
 
-/// Attends for the lanes of a layer that have tokens in this step.
-pub(super) fn attend(kernels: &dyn Kernels, lanes: &[Lane], heads: Heads, scratch: &mut Scratch) {
+/// Attends for the lanes of a layer that have tokens in this step, and calls `finish` with each
+/// of them.
+pub(super) fn attend(
+    kernels: &dyn Kernels,
+    lanes: &mut [Lane],
+    heads: Heads,
+    scratch: &mut Scratch,
+    finish: impl Fn(&mut Lane, &mut LaneStep) + Sync,
+) {
     let Scratch {
         lanes: steps,
         items,
         partials,
     } = scratch;
     cut(lanes, steps, heads, items, partials);
-    let work: usize = items
-        .iter()
-        .map(|i| i.rows.len() * i.tile.len() * heads.group)
-        .sum();
-    for (step, lane) in steps.iter_mut().zip(lanes) {
+    for (step, lane) in steps.iter_mut().zip(&*lanes) {
         step.prepare(kernels, lane, heads);
     }
+    let pairs = items.last().map_or(0, |i| i.pairs + i.own_pairs());
     let call = Call {
         kernels,
         lanes,
         steps,
         heads,
-        parallel: work > SERIAL_PAIRS,
+        parallel: pairs * heads.group > SERIAL_PAIRS,
     };
     call.run(items, partials.slices());
 
     let partials = &*partials;
-    let finish = |(index, step): (usize, &mut LaneStep)| {
-        let start = items.partition_point(|item| item.lane < index);
-        let end = items.partition_point(|item| item.lane <= index);
-        step.merge(lanes[index].len(), &items[start..end], partials, heads);
+    let merge = |(index, (lane, step)): (usize, (&mut Lane, &mut LaneStep))| {
+        if step.tokens > 0 {
+            let start = items.partition_point(|item| item.lane < index);
+            let end = items.partition_point(|item| item.lane <= index);
+            step.merge(kernels, lane.len(), &items[start..end], partials, heads);
+            finish(lane, step);
+        }
     };
-    if work > 8 * SERIAL_PAIRS {
-        steps.par_iter_mut().enumerate().for_each(finish);
+    if partials.acc.len() + partials.p.len() > SERIAL_MERGE {
+        let lanes = lanes.par_iter_mut().zip(steps).enumerate();
+        lanes.with_max_len(1).for_each(merge);
     } else {
-        steps.iter_mut().enumerate().for_each(finish);
+        lanes.iter_mut().zip(steps).enumerate().for_each(merge);
     }
 }
 
@@ -128,12 +154,13 @@ fn cut(
     partials: &mut Partials<Vec<f32>>,
 ) {
     items.clear();
-    let (mut query, mut p) = (0, 0);
+    let (mut query, mut p, mut pairs) = (0, 0, 0);
     for (index, (lane, step)) in lanes.iter().zip(steps).enumerate() {
-        let block = if step.tokens == 1 {
-            DECODE_BLOCK
+        // A decoded token has few queries: rather a longer last block than a short one.
+        let (block, longest) = if step.tokens == 1 {
+            (DECODE_BLOCK, DECODE_BLOCK + DECODE_BLOCK / 2)
         } else {
-            PREFILL_BLOCK
+            (PREFILL_BLOCK, PREFILL_BLOCK)
         };
         let len = lane.len();
         for first in (0..step.tokens).step_by(TILE_TOKENS) {
@@ -145,15 +172,22 @@ fn cut(
             let end = len - (step.tokens - tile.end);
             let mut row = 0;
             while row < end {
-                let next = lane.cut_at(row + block).min(end);
-                items.push(Item {
+                let next = if end - row <= longest {
+                    end
+                } else {
+                    lane.cut_at(row + block).min(end)
+                };
+                let item = Item {
                     lane: index,
                     tile: tile.clone(),
                     rows: row..next,
                     query,
                     p,
                     kept,
-                });
+                    pairs,
+                };
+                pairs += item.own_pairs();
+                items.push(item);
                 query += queries;
                 p += if kept { queries * (next - row) } else { 0 };
                 row = next;
@@ -222,7 +256,7 @@ impl Call<'_> {
                 self.compute(item, max, sum, acc, p);
             }),
             _ => {
-                let (left, right) = items.split_at(items.len() / 2);
+                let (left, right) = items.split_at(middle(items));
                 let (queries, p) = (right[0].query - left[0].query, right[0].p - left[0].p);
                 let (first, second) = partials.split(queries, p, self.heads.head_dim);
                 if self.parallel {
@@ -268,6 +302,14 @@ impl Call<'_> {
     }
 }
 
+/// Where to split two items or more, so that there is about as much to do on both sides.
+fn middle(items: &[Item]) -> usize {
+    let last = &items[items.len() - 1];
+    let half = (items[0].pairs + last.pairs + last.own_pairs()) / 2;
+    let before = items.partition_point(|item| item.pairs + item.own_pairs() / 2 < half);
+    before.clamp(1, items.len() - 1)
+}
+
 /// The parts of segments that a range of rows covers, with their offset in the range.
 fn pieces<'a>(
     lane: &'a Lane,
@@ -286,16 +328,29 @@ fn pieces<'a>(
 impl LaneStep {
     /// Splits the queries into digits, once for each grouping in use.
     fn prepare(&mut self, kernels: &dyn Kernels, lane: &Lane, heads: Heads) {
-        self.digits.clear();
+        self.groupings = 0;
         for segment in lane.segments() {
             let format = segment.k.format();
-            let group = format.group(heads.head_dim);
-            let known = self.digits.iter().any(|(of, _)| *of == group);
-            if !known && !segment.is_empty() && !format.bits.is_float() {
-                let digits = kernels.digits(format, heads.head_dim, &self.q);
-                self.digits.push((group, digits));
+            if segment.is_empty() || format.bits.is_float() {
+                continue;
             }
+            let group = format.group(heads.head_dim);
+            if self.digits().any(|(of, _)| *of == group) {
+                continue;
+            }
+            if self.groupings == self.digits.len() {
+                self.digits.push(<(usize, Digits)>::default());
+            }
+            let (of, digits) = &mut self.digits[self.groupings];
+            *of = group;
+            kernels.split_queries(format, heads.head_dim, &self.q, digits);
+            self.groupings += 1;
         }
+    }
+
+    /// Digits of this step, with their grouping.
+    fn digits(&self) -> impl Iterator<Item = &(usize, Digits)> {
+        self.digits[..self.groupings].iter()
     }
 
     fn queries(
@@ -305,66 +360,73 @@ impl LaneStep {
         queries: Range<usize>,
     ) -> crate::kernels::Queries<'_> {
         let group = segment.k.format().group(head_dim);
-        let digits = self.digits.iter().find(|(of, _)| *of == group);
+        let digits = self.digits().find(|(of, _)| *of == group);
         match digits {
             Some((_, digits)) => digits.rows(&self.q, head_dim, queries),
             None => Digits::NONE.rows(&self.q, head_dim, queries),
         }
     }
 
-    /// Joins the partials of every tile: the merge is exact, `exp` of the shared maximum apart.
-    fn merge(&mut self, len: usize, items: &[Item], partials: &Partials<Vec<f32>>, heads: Heads) {
-        let Heads { group, head_dim } = heads;
+    /// Merges the partials of every tile.
+    fn merge(
+        &mut self,
+        kernels: &dyn Kernels,
+        len: usize,
+        items: &[Item],
+        partials: &Partials<Vec<f32>>,
+        heads: Heads,
+    ) {
         self.out.clear();
-        self.out.resize(self.tokens * group * head_dim, 0.0);
+        self.out
+            .resize(self.tokens * heads.group * heads.head_dim, 0.0);
         self.mass.clear();
         self.mass
             .resize(if self.watched > 0 { len } else { 0 }, 0.0);
-        let mut factors = [0.0; MERGED];
-        let mut rest = items;
-        while let Some(first) = rest.first() {
-            let same = rest.iter().take_while(|item| item.tile == first.tile);
-            let (blocks, others) = rest.split_at(same.count());
-            rest = others;
-            for index in 0..first.tile.len() * group {
-                let max = blocks
-                    .iter()
-                    .map(|item| partials.max[item.query + index])
-                    .fold(f32::NEG_INFINITY, f32::max);
-                let weight = |item: &Item| (partials.max[item.query + index] - max).exp();
-                let sum: f32 = blocks
-                    .iter()
-                    .map(|item| partials.sum[item.query + index] * weight(item))
-                    .sum();
-                let token = first.tile.start + index / group;
-                let watched = token + self.watched >= self.tokens;
-                let out = (first.tile.start * group + index) * head_dim;
-                let out = &mut self.out[out..out + head_dim];
-                for blocks in blocks.chunks(MERGED) {
-                    for (factor, item) in factors.iter_mut().zip(blocks) {
-                        *factor = weight(item) / sum;
-                    }
-                    for (item, factor) in blocks.iter().zip(factors) {
-                        let acc = &partials.acc[(item.query + index) * head_dim..][..head_dim];
-                        add_scaled(out, factor, acc);
-                        if watched {
-                            let width = item.rows.len();
-                            let p = &partials.p[item.p + index * width..][..width];
-                            add_scaled(&mut self.mass[item.rows.clone()], factor, p);
-                        }
-                    }
-                }
-            }
+        for blocks in items.chunk_by(|a, b| a.tile == b.tile) {
+            self.join(kernels, blocks, partials, heads);
         }
     }
-}
 
-/// Blocks whose factors are computed together.
-const MERGED: usize = 16;
-
-/// `to += factor * from`.
-fn add_scaled(to: &mut [f32], factor: f32, from: &[f32]) {
-    for (to, from) in to.iter_mut().zip(from) {
-        *to += factor * from;
+    /// Joins the blocks of a tile: exact, `exp` of the shared maximum apart.
+    fn join(
+        &mut self,
+        kernels: &dyn Kernels,
+        blocks: &[Item],
+        partials: &Partials<Vec<f32>>,
+        heads: Heads,
+    ) {
+        let Heads { group, head_dim } = heads;
+        let (first, tile) = (blocks[0].query, &blocks[0].tile);
+        let queries = tile.len() * group;
+        #[expect(clippy::cast_precision_loss, reason = "a count of queries")]
+        let share = 1.0 / (self.watched.max(1) * group) as f32;
+        self.shares.clear();
+        self.shares.resize(blocks.len() * queries, 0.0);
+        for index in 0..queries {
+            let maxima = blocks.iter().map(|item| partials.max[item.query + index]);
+            let max = maxima.clone().fold(f32::NEG_INFINITY, f32::max);
+            self.weights.clear();
+            self.weights.extend(maxima.map(|of| (of - max).exp()));
+            let sums = blocks.iter().map(|item| partials.sum[item.query + index]);
+            let sum: f32 = sums.zip(&self.weights).map(|(sum, w)| sum * w).sum();
+            self.weights.iter_mut().for_each(|weight| *weight /= sum);
+            let shares = self.shares[index..].iter_mut().step_by(queries);
+            for (to, weight) in shares.zip(&self.weights) {
+                *to = weight * share;
+            }
+            let acc = &partials.acc[(first + index) * head_dim..];
+            let out = &mut self.out[(tile.start * group + index) * head_dim..][..head_dim];
+            kernels.add_rows(acc, queries * head_dim, &self.weights, out);
+        }
+        let unwatched = (self.tokens - self.watched).saturating_sub(tile.start) * group;
+        if unwatched >= queries {
+            return;
+        }
+        for (item, shares) in blocks.iter().zip(self.shares.chunks_exact(queries)) {
+            let width = item.rows.len();
+            let p = &partials.p[item.p..][..queries * width];
+            let mass = &mut self.mass[item.rows.clone()];
+            kernels.add_rows(&p[unwatched * width..], width, &shares[unwatched..], mass);
+        }
     }
 }

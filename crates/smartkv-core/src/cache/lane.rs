@@ -1,11 +1,14 @@
 //! One (sequence, kv head) of one layer: a full-precision window and one segment per tier.
 
-use super::segment::{Columns, Moving, Segment};
+use super::frame::{self, Frame, Gauge};
+use super::segment::{Columns, Segment};
 use crate::format::Format;
 use crate::kernels::Kernels;
 use crate::layout::{Layout, Tier};
+use crate::packed::PackedRows;
 use crate::place::Place;
-use crate::strategy::{RowColumns, Side};
+use crate::strategy::{Half, Run};
+use std::ops::Range;
 
 /// Running means that turn rounding errors into expected output errors.
 #[derive(Debug, Clone, Copy, Default)]
@@ -19,10 +22,17 @@ pub(super) struct Energies {
 impl Energies {
     /// Adds scaled queries `[n, head_dim]` and values `[m, head_dim]`.
     pub(super) fn observe(&mut self, q: &[f32], v: &[f32], head_dim: usize) {
-        self.query_sum += q.iter().map(|x| f64::from(x * x)).sum::<f64>();
+        self.query_sum += squares(q);
         self.queries += (q.len() / head_dim) as u64;
-        self.value_sum += v.iter().map(|x| f64::from(x * x)).sum::<f64>();
+        self.value_sum += squares(v);
         self.values += v.len() as u64;
+    }
+
+    /// The same queries with another sum of squares: their lane's frame has changed.
+    fn restart(&mut self, query_sum: f64) {
+        if self.queries > 0 {
+            self.query_sum = query_sum;
+        }
     }
 
     fn means(&self) -> (f32, f32) {
@@ -39,6 +49,19 @@ impl Energies {
     }
 }
 
+/// Sum of squares, as eight sums: one alone would wait for every addition.
+fn squares(x: &[f32]) -> f64 {
+    let (whole, rest) = x.as_chunks::<8>();
+    let mut sums = [0.0; 8];
+    for x in whole {
+        for (sum, x) in sums.iter_mut().zip(x) {
+            *sum += f64::from(x * x);
+        }
+    }
+    let rest: f64 = rest.iter().map(|x| f64::from(x * x)).sum();
+    sums.iter().sum::<f64>() + rest
+}
+
 #[derive(Debug, Clone)]
 pub(super) struct Lane {
     /// Sinks, then the newest tokens, by position.
@@ -46,6 +69,10 @@ pub(super) struct Lane {
     /// One segment per tier of the layout.
     pub(super) tiers: Vec<Segment>,
     pub(super) energies: Energies,
+    /// What its rows are stored in.
+    pub(super) frame: Frame,
+    /// Gathers what the frame will be fitted to; `None` when it is, or needs no fit.
+    pub(super) gauge: Option<Box<Gauge>>,
 }
 
 impl Lane {
@@ -58,7 +85,30 @@ impl Lane {
                 .map(|&t| Segment::new(t, head_dim, columns))
                 .collect(),
             energies: Energies::default(),
+            frame: Frame::new(layout),
+            gauge: frame::is_fitted(layout).then(Box::default),
         }
+    }
+
+    /// Fixes the frame by the rows of the window, and takes them into it. Nothing else may be held.
+    pub(super) fn fit(&mut self, kernels: &dyn Kernels, layout: &Layout) {
+        let Some(gauge) = self.gauge.take() else {
+            return;
+        };
+        let head_dim = self.window.k.head_dim();
+        let decoded = |rows: &PackedRows| {
+            let mut out = vec![0.0; rows.len() * head_dim];
+            rows.decode(kernels, &mut out);
+            out
+        };
+        let (mut k, mut v) = (decoded(&self.window.k), decoded(&self.window.v));
+        self.frame.keys_back(&mut k, head_dim);
+        self.frame.values_back(&mut v, head_dim);
+        self.frame = Frame::fit(layout, head_dim, &k, &v, &gauge);
+        self.frame.keys(&mut k, head_dim);
+        self.frame.values(&mut v, head_dim);
+        self.window.replace(kernels, &k, &v);
+        self.energies.restart(self.frame.query_energy(&gauge));
     }
 
     /// Segments in attention order: tiers, then the window.
@@ -92,10 +142,12 @@ impl Lane {
         first
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(super) fn clear(&mut self, layout: &Layout) {
         self.window.clear();
         self.tiers.iter_mut().for_each(Segment::clear);
         self.energies = Energies::default();
+        self.frame = Frame::new(layout);
+        self.gauge = frame::is_fitted(layout).then(Box::default);
     }
 
     /// Rows a plan may move: `leaving` of the window, then each tier's.
@@ -103,33 +155,21 @@ impl Lane {
         leaving + self.tiers.iter().map(Segment::len).sum::<usize>()
     }
 
-    /// Fills in this lane's plannable rows. Rows leave the window after its first `sinks`.
-    pub(super) fn describe(&self, sinks: usize, leaving: usize, table: &mut RowColumns<'_>) {
-        let mut flushed = table.take(leaving);
-        flushed.place.fill(Place::Window);
-        self.window.describe(sinks..sinks + leaving, &mut flushed);
-        for (tier, segment) in (0u8..).zip(&self.tiers) {
-            let mut rows = table.take(segment.len());
-            rows.place.fill(Place::Tier(tier));
-            segment.describe(0..segment.len(), &mut rows);
-        }
-    }
-
     /// Keys or values of this lane's plannable rows, `[rows, head_dim]`.
     pub(super) fn decode(
         &self,
         kernels: &dyn Kernels,
-        side: Side,
+        half: Half,
         sinks: usize,
         leaving: usize,
     ) -> Vec<f32> {
         let mut rows = Vec::new();
-        let window = self.window.side(side);
+        let window = self.window.half(half);
         for row in sinks..sinks + leaving {
             window.gather(kernels, row, &mut rows);
         }
         for segment in &self.tiers {
-            let packed = segment.side(side);
+            let packed = segment.half(half);
             let start = rows.len();
             rows.resize(start + packed.len() * packed.head_dim(), 0.0);
             packed.decode(kernels, &mut rows[start..]);
@@ -137,71 +177,53 @@ impl Lane {
         rows
     }
 
-    /// Mean query energy and mean squared value element.
-    pub(super) fn energies(&self) -> (f32, f32) {
-        self.energies.means()
-    }
-
-    /// Executes one lane's part of a checked plan. Costs O(rows moved), and for
-    /// [`LanePlan::Assign`] a look at every place; lossy rows are decoded from what is stored,
-    /// rows from the window from f16.
-    pub(super) fn execute(
-        &mut self,
+    /// Keys or values of the rows of the window that no plan moves.
+    pub(super) fn decode_staying(
+        &self,
         kernels: &dyn Kernels,
+        half: Half,
         sinks: usize,
         leaving: usize,
-        plan: LanePlan<'_>,
-    ) {
-        let mut arriving: Vec<Moving> = (0..self.tiers.len()).map(|_| Moving::default()).collect();
-        let (flushed, mut rest) = match plan {
-            LanePlan::FlushTo(_) => (&[][..], &[][..]),
-            LanePlan::Assign(places) => places.split_at(leaving),
-        };
-        let leave = |offset: usize| match plan {
-            LanePlan::FlushTo(place) => place,
-            LanePlan::Assign(_) => flushed[offset],
-        };
-        for (offset, to) in (0..leaving).map(leave).enumerate() {
-            if let Place::Tier(tier) = to {
-                let moving = &mut arriving[usize::from(tier)];
-                self.window.gather(kernels, sinks + offset, moving);
-            }
+    ) -> Vec<f32> {
+        let mut rows = Vec::new();
+        let window = self.window.half(half);
+        for row in (0..sinks).chain(sinks + leaving..window.len()) {
+            window.gather(kernels, row, &mut rows);
         }
-        if leaving > 0 {
-            self.window.drain(sinks, sinks + leaving);
-        }
-        if let LanePlan::Assign(_) = plan {
-            for (from, segment) in (0u8..).zip(&mut self.tiers) {
-                let (own, others) = rest.split_at(segment.len());
-                rest = others;
-                // Descending, so that swap-removal never disturbs an index still to come.
-                for (index, &to) in own.iter().enumerate().rev() {
-                    if to == Place::Tier(from) {
-                        continue;
-                    }
-                    if let Place::Tier(tier) = to {
-                        segment.gather(kernels, index, &mut arriving[usize::from(tier)]);
-                    }
-                    segment.swap_remove(index);
-                }
-            }
-        }
-        for (segment, moving) in self.tiers.iter_mut().zip(&arriving) {
-            if !moving.is_empty() {
-                segment.receive(kernels, moving);
-            }
-        }
-        if leaving > 0 {
-            self.window.shrink();
-        }
+        rows
     }
-}
 
-/// One lane's part of a plan.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum LanePlan<'a> {
-    /// See [`crate::place::Plan::FlushTo`].
-    FlushTo(Place),
-    /// Places in the order of [`Lane::describe`].
-    Assign(&'a [Place]),
+    /// Rows that a plan may move, place by place: those after the first `sinks` of the window that
+    /// leave it, then the tiers. `first` and `lane` number them.
+    pub(super) fn runs<'a>(
+        &'a self,
+        kernels: &'a dyn Kernels,
+        leaving: Range<usize>,
+        first: usize,
+        lane: usize,
+    ) -> impl Iterator<Item = Run<'a>> {
+        let (query_energy, value_energy) = self.energies.means();
+        let window = std::iter::once((Place::Window, &self.window, leaving));
+        let tiers = (0u8..).zip(&self.tiers);
+        let tiers = tiers.map(|(tier, segment)| (Place::Tier(tier), segment, 0..segment.len()));
+        let parts = window.chain(tiers.filter(|(_, segment, _)| !segment.is_empty()));
+        parts.scan(first, move |next, (place, segment, rows)| {
+            let first = *next;
+            *next += rows.len();
+            let column = |len: usize| if len == 0 { 0..0 } else { rows.clone() };
+            Some(Run {
+                first,
+                lane,
+                place,
+                position: &segment.positions()[column(segment.positions().len())],
+                score: &segment.scores[column(segment.scores.len())],
+                query_energy,
+                value_energy,
+                keys: &segment.k,
+                values: &segment.v,
+                rows,
+                kernels,
+            })
+        })
+    }
 }

@@ -1,12 +1,11 @@
-//! When rows leave the window, who decides where they go, and whether that is allowed.
+//! When rows leave the window, and who decides where they go.
 
 use super::Cache;
-use super::lane::{Energies, Lane, LanePlan};
-use super::rotate;
-use super::segment::Segment;
+use super::frame::{self, Frame};
+use super::lane::{Energies, Lane};
 use crate::error::{Error, Result};
-use crate::place::{Place, Plan};
-use crate::strategy::{PlanCx, RowTable, Side};
+use crate::place::Plan;
+use crate::strategy::{Half, PlanCx, RowTable, Run, Side};
 use rayon::prelude::*;
 
 /// Full-precision rows a sequence may keep now.
@@ -39,11 +38,13 @@ impl Cache {
 
     /// Bytes that do not depend on tokens, per sequence.
     fn fixed_bytes(&self) -> usize {
-        if self.columns.scores {
-            self.lanes_per_sequence() * size_of::<Energies>()
+        let statistics = if self.columns.scores {
+            size_of::<Energies>()
         } else {
             0
-        }
+        };
+        let frame = Frame::bytes_of(&self.layout, self.shape.head_dim);
+        self.lanes_per_sequence() * (statistics + frame)
     }
 
     /// Refuses a budget that the layout cannot hold, naming the reachable range.
@@ -117,11 +118,35 @@ impl Cache {
             });
         };
         let sinks = wanted.sinks.min(rows);
-        // Half of what is granted above the cheapest tier is for the plan to spend.
+        // Half of what is granted above the cheapest tier is for the plan to spend, if it can.
+        let others = rows - sinks;
+        let most = if self.layout.tiers.is_empty() {
+            others
+        } else {
+            others / 2
+        };
         Ok(Window {
             sinks,
-            newest: wanted.newest.min((rows - sinks) / 2),
+            newest: wanted.newest.min(most),
         })
+    }
+
+    /// Tokens seen before the step at which rows next leave a window of `kept` rows, and its
+    /// length then.
+    fn longest_window(&self, seen: usize, window: Window, kept: usize) -> (usize, usize) {
+        let waiting = self.layout.block_rows() - 1;
+        let mut longest = kept;
+        loop {
+            let then = seen + longest - kept;
+            // A budget that grows lets the window grow, though by less than a token a token.
+            let next = self.window(then + 1);
+            let newest = next.map_or(window.newest, |window| window.newest);
+            let allowed = window.sinks + newest + waiting;
+            if longest >= allowed {
+                return (then, longest);
+            }
+            longest = allowed;
+        }
     }
 
     /// Moves rows out of windows that are too long, sequence by sequence.
@@ -164,6 +189,14 @@ impl Cache {
             sinks: window.sinks,
             leaving,
         };
+        if frame::is_fitted(&self.layout) {
+            let (kernels, layout) = (self.kernels, &self.layout);
+            let fit = |lane: &mut Lane| lane.fit(kernels, layout);
+            let (first, last) = (mine[0], mine[mine.len() - 1]);
+            let lanes = self.lanes[first..=last].par_iter_mut().enumerate();
+            let own = lanes.filter(|(index, _)| mine.binary_search(&(first + index)).is_ok());
+            own.for_each(|(_, lane)| fit(lane));
+        }
         let plan = self.ask(seen, window, cut, &mine)?;
         self.simulate(seen, cut, &mine)?;
         self.execute(&plan, cut, &mine);
@@ -171,246 +204,121 @@ impl Cache {
     }
 
     fn ask(&self, seen: usize, window: Window, cut: Cut, mine: &[usize]) -> Result<Plan> {
-        let (full, _) = self.row_prices();
+        let (full, cheapest) = self.row_prices();
         let budget = match self.budget {
             None => None,
             Some(budget) => {
-                // The window is paid at its longest: it grows until the next plan.
-                let longest = window.sinks + window.newest + self.layout.block_rows() - 1;
-                let kept = longest * full * mine.len();
-                let all = budget.bytes(&self.shape, seen);
-                Some(all.saturating_sub((kept + self.fixed_bytes()) as u64))
+                // The window is paid at its longest: it grows until the next plan, by tokens that
+                // bring their own part of a budget that grows.
+                let kept = self.lanes[mine[0]].window.len() - cut.leaving;
+                let (then, longest) = self.longest_window(seen, window, kept);
+                let all = budget.bytes(&self.shape, then);
+                let window = longest * full * mine.len();
+                let granted = all.saturating_sub((window + self.fixed_bytes()) as u64);
+                // What the cheapest places take was found to fit, and cannot be less.
+                let rows = mine.len() * (seen - kept) * cheapest;
+                Some(granted.max(rows as u64))
             }
         };
-        let cx = PlanCx {
+        let leaving = cut.sinks..cut.sinks + cut.leaving;
+        let mut runs = Vec::new();
+        let mut first = 0;
+        for (index, &lane) in mine.iter().enumerate() {
+            let lane = &self.lanes[lane];
+            runs.extend(lane.runs(self.kernels, leaving.clone(), first, index));
+            first += lane.planned_rows(cut.leaving);
+        }
+        let cache_seed = self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mut cx = PlanCx {
             shape: &self.shape,
             layout: &self.layout,
             seen,
             limit: self.budget,
             budget,
             column_bytes: self.columns.bytes(),
-            seed: self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ seen as u64,
-            tracker: self.strategy.tracker(),
-            rows: &|| self.table(cut, mine),
-            stored: &|lane, side| self.stored(cut, mine[lane], side),
+            seed: cache_seed ^ seen as u64,
+            cache_seed,
+            sinks: cut.sinks,
+            runs: &runs,
+            stored: &|lane, half, side| self.stored(cut, mine[lane], half, side),
         };
-        let plan = self.strategy.plan(&cx).map_err(|error| match error {
+        let blame = |error: Error| match error {
             Error::Policy(reason) => Error::Plan {
                 strategy: self.strategy.typetag_name().to_string(),
                 reason,
             },
             other => other,
-        })?;
+        };
+        let scores = self.refined(&cx).map_err(blame)?;
+        let mut rescored: Vec<Run<'_>>;
+        if let Some(scores) = &scores {
+            rescored = runs.clone();
+            for run in &mut rescored {
+                run.score = &scores[run.first..run.first + run.len()];
+            }
+            cx.runs = &rescored;
+        }
+        let plan = self.strategy.plan(&cx).map_err(blame)?;
         self.check_plan(&plan, cut, mine, budget)?;
         Ok(plan)
     }
 
-    fn table(&self, cut: Cut, mine: &[usize]) -> RowTable {
-        let rows: Vec<usize> = mine
-            .iter()
-            .map(|&lane| self.lanes[lane].planned_rows(cut.leaving))
-            .collect();
-        let mut table = RowTable::blank(&rows, self.columns.positions, self.columns.scores);
-        for (index, &lane) in mine.iter().enumerate() {
-            (table.query_energy[index], table.value_energy[index]) = self.lanes[lane].energies();
-        }
-        let mut rest = table.columns();
-        let parts: Vec<_> = rows.iter().map(|&rows| rest.take(rows)).collect();
-        parts
-            .into_par_iter()
-            .zip(mine)
-            .for_each(|(mut part, &lane)| {
-                self.lanes[lane].describe(cut.sinks, cut.leaving, &mut part);
-            });
-        table
-    }
-
-    /// Keys or values of the plannable rows of a lane, as the host gave them.
-    fn stored(&self, cut: Cut, lane: usize, side: Side) -> Vec<f32> {
+    /// Keys or values of rows of a lane, as the host gave them.
+    fn stored(&self, cut: Cut, lane: usize, half: Half, side: Side) -> Vec<f32> {
         let head_dim = self.shape.head_dim;
-        let mut rows = self.lanes[lane].decode(self.kernels, side, cut.sinks, cut.leaving);
-        rotate::back(self.layout.rotate, &mut rows, head_dim);
+        let lane = &self.lanes[lane];
+        let mut rows = match side {
+            Side::Offered => lane.decode(self.kernels, half, cut.sinks, cut.leaving),
+            Side::Staying => lane.decode_staying(self.kernels, half, cut.sinks, cut.leaving),
+        };
+        match half {
+            Half::Keys => lane.frame.keys_back(&mut rows, head_dim),
+            Half::Values => lane.frame.values_back(&mut rows, head_dim),
+        }
         rows
     }
 
-    /// A plan moves rows down only, to places that exist, within the budget.
-    fn check_plan(&self, plan: &Plan, cut: Cut, mine: &[usize], budget: Option<u64>) -> Result<()> {
+    /// The scores that the tracker makes of its column, where it does.
+    fn refined(&self, cx: &PlanCx<'_>) -> Result<Option<Vec<f32>>> {
+        let Some(tracker) = self.strategy.tracker() else {
+            return Ok(None);
+        };
+        // Asked of nothing first: most trackers have nothing to add, and looking costs a pass.
+        let nothing = RowTable::empty(self.lanes_per_sequence());
+        if tracker.refine(&cx.lane(&nothing, 0)).is_none() {
+            return Ok(None);
+        }
+        let table = cx.rows();
+        let lanes: Vec<_> = (0..table.lane_ends.len())
+            .map(|lane| cx.lane(&table, lane))
+            .collect();
+        let scores: Vec<Vec<f32>> = lanes
+            .par_iter()
+            .map(|rows| tracker.refine(rows).unwrap_or_else(|| rows.score.to_vec()))
+            .collect();
         let refuse = |reason: String| {
-            let strategy = self.strategy.typetag_name().to_string();
-            Err(Error::Plan { strategy, reason })
+            let tracker = tracker.typetag_name();
+            Err(Error::Policy(format!("tracker `{tracker}` {reason}")))
         };
-        let tiers = self.layout.tiers.len();
-        let exists = |place: Place| match place {
-            Place::Tier(tier) => usize::from(tier) < tiers,
-            Place::Window => false,
-            Place::Evicted => true,
-        };
-        let columns = self.columns.bytes();
-        let head_dim = self.shape.head_dim;
-        let prices: Vec<u64> = self
-            .layout
-            .tiers
-            .iter()
-            .map(|t| (t.row_bytes(head_dim) + columns) as u64)
-            .collect();
-        let price = |place: Place| match place {
-            Place::Tier(tier) => prices[usize::from(tier)],
-            _ => 0,
-        };
-        let held: u64 = mine
-            .iter()
-            .flat_map(|&lane| self.lanes[lane].tiers.iter().zip(&prices))
-            .map(|(segment, price)| segment.len() as u64 * price)
-            .sum();
-        let mut bytes = 0;
-        match plan {
-            Plan::FlushTo(place) => {
-                if !exists(*place) {
-                    return refuse(format!("flushes to {place:?}, of {tiers} tiers"));
-                }
-                let leaving = (cut.leaving * mine.len()) as u64;
-                bytes = held + price(*place) * leaving;
+        for (rows, scores) in lanes.iter().zip(&scores) {
+            if scores.len() != rows.len() {
+                let (got, want) = (scores.len(), rows.len());
+                return refuse(format!("gives {got} scores for {want} rows"));
             }
-            Plan::FlushEach(places) => {
-                if places.len() != mine.len() {
-                    let lanes = mine.len();
-                    return refuse(format!("has {} places for {lanes} lanes", places.len()));
-                }
-                if let Some(place) = places.iter().find(|place| !exists(**place)) {
-                    return refuse(format!("flushes to {place:?}, of {tiers} tiers"));
-                }
-                let flushed: u64 = places.iter().map(|place| price(*place)).sum();
-                bytes = held + flushed * cut.leaving as u64;
-            }
-            Plan::Assign(places) => {
-                let rows: usize = mine
-                    .iter()
-                    .map(|&lane| self.lanes[lane].planned_rows(cut.leaving))
-                    .sum();
-                if places.len() != rows {
-                    return refuse(format!("has {} places for {rows} rows", places.len()));
-                }
-                let parts = self.parts(places, cut, mine);
-                let checked: Vec<std::result::Result<u64, String>> = parts
-                    .into_par_iter()
-                    .map(|(lane, own)| self.lanes[lane].check(cut.leaving, own, &prices))
-                    .collect();
-                for part in checked {
-                    match part {
-                        Ok(spent) => bytes += spent,
-                        Err(reason) => return refuse(reason),
-                    }
-                }
+            if scores.iter().any(|score| score.is_nan()) {
+                let (layer, head) = (rows.layer, rows.kv_head);
+                return refuse(format!(
+                    "scores a row of layer {layer}, kv head {head} as NaN"
+                ));
             }
         }
-        match budget {
-            Some(budget) if bytes > budget => {
-                refuse(format!("takes {bytes} bytes, the budget grants {budget}"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Each lane with its part of the places.
-    fn parts<'a>(
-        &self,
-        places: &'a [Place],
-        cut: Cut,
-        mine: &[usize],
-    ) -> Vec<(usize, &'a [Place])> {
-        let mut rest = places;
-        mine.iter()
-            .map(|&lane| {
-                let (own, others) = rest.split_at(self.lanes[lane].planned_rows(cut.leaving));
-                rest = others;
-                (lane, own)
-            })
-            .collect()
-    }
-
-    fn execute(&mut self, plan: &Plan, cut: Cut, mine: &[usize]) {
-        let kernels = self.kernels;
-        let plans: Vec<LanePlan<'_>> = match plan {
-            Plan::FlushTo(place) => vec![LanePlan::FlushTo(*place); mine.len()],
-            Plan::FlushEach(places) => places.iter().map(|p| LanePlan::FlushTo(*p)).collect(),
-            Plan::Assign(places) => {
-                let parts = self.parts(places, cut, mine).into_iter();
-                parts.map(|(_, own)| LanePlan::Assign(own)).collect()
-            }
-        };
-        let mut next = mine.iter().peekable();
-        let lanes = self.lanes.iter_mut().enumerate();
-        let mut work: Vec<(&mut Lane, LanePlan<'_>)> = lanes
-            .filter(|(index, _)| next.next_if(|&&lane| lane == *index).is_some())
-            .map(|(_, lane)| lane)
-            .zip(plans)
-            .collect();
-        let run = |(lane, plan): &mut (&mut Lane, LanePlan<'_>)| {
-            lane.execute(kernels, cut.sinks, cut.leaving, *plan);
-        };
-        work.par_iter_mut().with_min_len(LANES_A_TASK).for_each(run);
+        Ok(Some(scores.concat()))
     }
 }
-
-/// Lanes that one task takes at least: handing over a lane that moves one row costs more than
-/// moving it.
-const LANES_A_TASK: usize = 8;
 
 /// Where the window is cut: its first `sinks` rows stay, the next `leaving` go.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cut {
     pub(super) sinks: usize,
     pub(super) leaving: usize,
-}
-
-impl Lane {
-    /// Bytes of this lane's rows at `places`, at these prices of the tiers.
-    ///
-    /// # Errors
-    /// The first move up, or to a tier that does not exist.
-    fn check(
-        &self,
-        leaving: usize,
-        places: &[Place],
-        prices: &[u64],
-    ) -> std::result::Result<u64, String> {
-        let mut counts = vec![0u64; prices.len()];
-        // Rows of a block stay in it, and arrive as many as fill one.
-        let blocks: Vec<usize> = self.tiers.iter().map(Segment::block_rows).collect();
-        let mut rest = places;
-        let tiers = (0u8..).map(Place::Tier).zip(&self.tiers);
-        let from = tiers.map(|(place, segment)| (place, segment.len()));
-        for (from, rows) in std::iter::once((Place::Window, leaving)).chain(from) {
-            let (own, others) = rest.split_at(rows);
-            rest = others;
-            if let Place::Tier(tier) = from
-                && blocks[usize::from(tier)] > 1
-                && let Some(to) = own.iter().find(|&&to| to != from)
-            {
-                return Err(format!(
-                    "moves a row from {from:?} to {to:?}, but that tier keeps rows in blocks"
-                ));
-            }
-            for &to in own {
-                match to {
-                    Place::Tier(tier) if to >= from && usize::from(tier) < counts.len() => {
-                        counts[usize::from(tier)] += 1;
-                    }
-                    Place::Evicted => {}
-                    _ => return Err(format!("moves a row from {from:?} to {to:?}")),
-                }
-            }
-        }
-        let broken = counts
-            .iter()
-            .zip(&blocks)
-            .position(|(n, block)| n % *block as u64 != 0);
-        if let Some(tier) = broken {
-            let (n, block) = (counts[tier], blocks[tier]);
-            return Err(format!(
-                "puts {n} rows of a lane into tier {tier}, in blocks of {block}"
-            ));
-        }
-        Ok(counts.iter().zip(prices).map(|(n, price)| n * price).sum())
-    }
 }

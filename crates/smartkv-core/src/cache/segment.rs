@@ -3,8 +3,7 @@
 use crate::kernels::Kernels;
 use crate::layout::Tier;
 use crate::packed::{PackedRows, Role, reserve, shrink};
-use crate::strategy::{RowColumns, Side};
-use std::ops::Range;
+use crate::strategy::Half;
 
 /// Which columns a cache keeps beside its rows.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +31,7 @@ pub(super) struct Segment {
 }
 
 /// Rows on their way between segments, in full precision.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Moving {
     k: Vec<f32>,
     v: Vec<f32>,
@@ -41,6 +40,17 @@ pub(super) struct Moving {
 }
 
 impl Moving {
+    /// Room for so many rows.
+    pub(super) fn with_capacity(rows: usize, head_dim: usize, columns: Columns) -> Self {
+        let column = |kept: bool| if kept { rows } else { 0 };
+        Self {
+            k: Vec::with_capacity(rows * head_dim),
+            v: Vec::with_capacity(rows * head_dim),
+            positions: Vec::with_capacity(column(columns.positions)),
+            scores: Vec::with_capacity(column(columns.scores)),
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.k.is_empty()
     }
@@ -75,11 +85,16 @@ impl Segment {
     }
 
     /// Its keys or its values.
-    pub(super) fn side(&self, side: Side) -> &PackedRows {
-        match side {
-            Side::Keys => &self.k,
-            Side::Values => &self.v,
+    pub(super) fn half(&self, half: Half) -> &PackedRows {
+        match half {
+            Half::Keys => &self.k,
+            Half::Values => &self.v,
         }
+    }
+
+    /// Room for so many rows of the kind that this segment holds.
+    pub(super) fn moving(&self, rows: usize) -> Moving {
+        Moving::with_capacity(rows, self.k.head_dim(), self.columns)
     }
 
     /// See [`Tier::block_rows`].
@@ -93,6 +108,18 @@ impl Segment {
     /// A range of rows that is attended to may start at multiples of this.
     pub(super) fn granularity(&self) -> usize {
         self.k.granularity().max(self.v.granularity())
+    }
+
+    /// Makes room for so many rows more, and no more than that.
+    pub(super) fn reserve(&mut self, rows: usize) {
+        self.k.reserve(rows);
+        self.v.reserve(rows);
+        if self.columns.positions {
+            self.positions.reserve_exact(rows);
+        }
+        if self.columns.scores {
+            self.scores.reserve_exact(rows);
+        }
     }
 
     /// Appends rows that were never stored before: consecutive positions, score 0.
@@ -109,6 +136,14 @@ impl Segment {
             reserve(&mut self.scores, rows);
             self.scores.resize(before + rows, 0.0);
         }
+    }
+
+    /// The same rows with other keys and values.
+    pub(super) fn replace(&mut self, kernels: &dyn Kernels, k: &[f32], v: &[f32]) {
+        self.k.clear();
+        self.k.push(kernels, k);
+        self.v.clear();
+        self.v.push(kernels, v);
     }
 
     /// Copies row `index`, decoded, to the end of `moving`.
@@ -166,20 +201,6 @@ impl Segment {
         self.v.clear();
         self.positions.clear();
         self.scores.clear();
-    }
-
-    /// Fills the columns of a table for `rows` of this segment; the caller fills their place.
-    pub(super) fn describe(&self, rows: Range<usize>, table: &mut RowColumns<'_>) {
-        if self.columns.positions {
-            table
-                .position
-                .copy_from_slice(&self.positions[rows.clone()]);
-        }
-        if self.columns.scores {
-            table.score.copy_from_slice(&self.scores[rows.clone()]);
-        }
-        self.k.spreads(rows.clone(), table.key_spread);
-        self.v.spreads(rows, table.value_spread);
     }
 
     /// Positions of the rows; empty unless the layout keeps them.

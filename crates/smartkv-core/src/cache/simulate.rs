@@ -1,12 +1,12 @@
 //! Rows on their way out of the window, changed as a simulated method would store them.
 
+use super::Cache;
 use super::planning::Cut;
-use super::{Cache, rotate};
 use crate::error::{Error, Result};
 use crate::format::Format;
 use crate::layout::Tier;
 use crate::simulation::{Block, Simulation};
-use crate::strategy::Side;
+use crate::strategy::Half;
 use half::f16;
 use rayon::prelude::*;
 
@@ -103,18 +103,22 @@ impl Cache {
         lanes: &[usize],
     ) -> Result<(u64, Vec<Changed>)> {
         let head_dim = self.shape.head_dim;
-        let read = |side: Side| -> Vec<f32> {
+        let read = |half: Half| -> Vec<f32> {
             let mut rows = Vec::with_capacity(lanes.len() * cut.leaving * head_dim);
             for &lane in lanes {
-                let window = self.lanes[lane].window.side(side);
+                let lane = &self.lanes[lane];
+                let (window, start) = (lane.window.half(half), rows.len());
                 for row in cut.sinks..cut.sinks + cut.leaving {
                     window.gather(self.kernels, row, &mut rows);
                 }
+                match half {
+                    Half::Keys => lane.frame.keys_back(&mut rows[start..], head_dim),
+                    Half::Values => lane.frame.values_back(&mut rows[start..], head_dim),
+                }
             }
-            rotate::back(self.layout.rotate, &mut rows, head_dim);
             rows
         };
-        let (mut keys, mut values) = (read(Side::Keys), read(Side::Values));
+        let (mut keys, mut values) = (read(Half::Keys), read(Half::Values));
         // The window is the sinks, then the newest tokens.
         let position = seen + cut.sinks - self.lanes[lanes[0]].window.len();
         let mut block = Block {
@@ -152,13 +156,15 @@ impl Cache {
                     rows[at]
                 ))));
             }
-            rotate::rotate(self.layout.rotate, rows, head_dim);
         }
         let part = cut.leaving * head_dim;
         let parts = keys.chunks_exact(part).zip(values.chunks_exact(part));
-        let changed = parts.map(|(keys, values)| Changed {
-            keys: keys.to_vec(),
-            values: values.to_vec(),
+        let changed = lanes.iter().zip(parts).map(|(&lane, (keys, values))| {
+            let frame = &self.lanes[lane].frame;
+            let (mut keys, mut values) = (keys.to_vec(), values.to_vec());
+            frame.keys(&mut keys, head_dim);
+            frame.values(&mut values, head_dim);
+            Changed { keys, values }
         });
         Ok((bytes, changed.collect()))
     }

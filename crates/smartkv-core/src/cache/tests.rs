@@ -1,11 +1,13 @@
 //! Attention under arbitrary plans equals dense attention over what is really stored.
 
+mod plans;
+
 use super::Cache;
 use crate::contract::{Inputs, dense_attention};
-use crate::hook::{KvHook, MeasuredHook};
+use crate::hook::{AttnStep, KvHook, MeasuredHook};
 use crate::{
-    Bits, Budget, CacheShape, Error, Format, Layout, Place, Plan, PlanCx, Reference, Result, Seen,
-    Strategy, Tier, Tracker, Watch, config, strategy, tracker,
+    Balance, Bits, Budget, CacheShape, Error, Format, Layout, Place, Plan, PlanCx, Reference,
+    Result, Seen, Strategy, Tier, Tracker, Watch, config, strategy, tracker,
 };
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -19,6 +21,8 @@ struct Scatter {
     evict: bool,
     /// Whether to store rotated.
     rotate: bool,
+    /// Whether to store centred, and with which factors on channels.
+    fit: Option<Balance>,
     /// Full-precision tiers only.
     exact: bool,
     /// Sums attention, so that scores can be checked.
@@ -63,6 +67,8 @@ impl Strategy for Scatter {
             period: 3,
             positions,
             rotate: rotate.into(),
+            center: self.fit.is_some(),
+            balance: self.fit.unwrap_or_default(),
             evicts: self.evict,
         })
     }
@@ -72,7 +78,7 @@ impl Strategy for Scatter {
     }
 
     fn plan(&self, cx: &PlanCx<'_>) -> Result<Plan> {
-        let rows = cx.rows()?;
+        let rows = cx.rows();
         let places = rows.place.iter().enumerate().map(|(index, &from)| {
             let lot = (index as u64 + 1).wrapping_mul(self.seed ^ cx.seed | 1) >> 7;
             let menu = [
@@ -107,7 +113,7 @@ impl Strategy for Raise {
             Place::Window => Place::Tier(1),
             _ => Place::Tier(0),
         };
-        Ok(Plan::Assign(cx.rows()?.place.iter().map(place).collect()))
+        Ok(Plan::Assign(cx.rows().place.iter().map(place).collect()))
     }
 }
 
@@ -146,10 +152,19 @@ fn stored(cache: &Cache, layer: usize, lane: usize) -> (Vec<f32>, Vec<f32>) {
             packed.decode(&Reference, &mut out[start..]);
         }
     }
-    for out in [&mut rows.0, &mut rows.1] {
-        super::rotate::back(cache.layout.rotate, out, 32);
-    }
+    lane.frame.keys_back(&mut rows.0, 32);
+    lane.frame.values_back(&mut rows.1, 32);
     rows
+}
+
+fn fits() -> impl proptest::strategy::Strategy<Value = Option<Balance>> {
+    let balances = [
+        Balance::None,
+        Balance::Energy,
+        Balance::QueryMax,
+        Balance::ValueMax,
+    ];
+    proptest::option::of(proptest::sample::select(balances.to_vec()))
 }
 
 proptest! {
@@ -157,10 +172,10 @@ proptest! {
 
     #[test]
     fn exact_tiers_give_dense_attention_whatever_the_plan(
-        seed in any::<u64>(), rotate in any::<bool>(),
+        seed in any::<u64>(), rotate in any::<bool>(), fit in fits(),
         chunks in prop::collection::vec(1usize..40, 1..8),
     ) {
-        let mut cache = cache(Scatter { seed, rotate, exact: true, ..Scatter::default() }, None);
+        let mut cache = cache(Scatter { seed, rotate, fit, exact: true, ..Scatter::default() }, None);
         let inputs = Inputs::new(cache.shape, chunks.iter().sum(), seed);
         let dense = dense_attention(&inputs);
         let out = inputs.run(&mut cache, &chunks);
@@ -172,10 +187,10 @@ proptest! {
 
     #[test]
     fn the_next_token_attends_to_exactly_what_is_stored(
-        seed in any::<u64>(), evict in any::<bool>(), rotate in any::<bool>(),
+        seed in any::<u64>(), evict in any::<bool>(), rotate in any::<bool>(), fit in fits(),
         chunks in prop::collection::vec(1usize..30, 1..8),
     ) {
-        let mut cache = cache(Scatter { seed, evict, rotate, ..Scatter::default() }, None);
+        let mut cache = cache(Scatter { seed, evict, rotate, fit, ..Scatter::default() }, None);
         let total: usize = chunks.iter().sum();
         let inputs = Inputs::new(cache.shape, total + 1, seed);
         inputs.run(&mut cache, &chunks);
@@ -289,6 +304,61 @@ fn exact_prefill_compresses_at_the_end_of_the_prompt_only() {
 }
 
 #[test]
+fn room_for_a_prompt_changes_nothing() {
+    let new = || cache(Scatter::default(), None);
+    let (mut grown, mut roomy) = (new(), new());
+    roomy.reserve(&[100]);
+    let prompt = 100 * grown.shape.layers * grown.shape.kv_heads * grown.shape.f16_row_bytes();
+    assert!(roomy.memory().allocated_bytes >= prompt as u64);
+    let inputs = Inputs::new(grown.shape, 100, 3);
+    assert_eq!(
+        inputs.run(&mut grown, &[40, 60]),
+        inputs.run(&mut roomy, &[40, 60])
+    );
+    let live = |cache: &Cache| cache.memory().live_bytes;
+    assert_eq!(live(&grown), live(&roomy));
+    assert!(roomy.memory().allocated_bytes < prompt as u64);
+}
+
+/// Stores what it is given and attends to nothing.
+struct Stores(Cache);
+
+impl KvHook for Stores {
+    fn shape(&self) -> &CacheShape {
+        self.0.shape()
+    }
+
+    fn seen(&self, sequence: usize) -> usize {
+        self.0.seen(sequence)
+    }
+
+    fn attend(&mut self, step: AttnStep<'_>, _: &mut [f32]) -> Result<()> {
+        self.0.store(step)
+    }
+
+    fn end_step(&mut self, more_prompt: bool) -> Result<()> {
+        self.0.end_step(more_prompt)
+    }
+
+    fn reset(&mut self) {
+        self.0.reset();
+    }
+}
+
+#[test]
+fn stored_tokens_are_attended_to_like_others() {
+    let new = || cache(Scatter::default(), None);
+    let (mut attended, mut stored) = (new(), Stores(new()));
+    let inputs = Inputs::new(attended.shape, 91, 5);
+    inputs.run(&mut attended, &[40, 50]);
+    inputs.run(&mut stored, &[40, 50]);
+    assert_eq!(
+        inputs.step(&mut attended, 90, 1, false),
+        inputs.step(&mut stored.0, 90, 1, false)
+    );
+}
+
+#[test]
 fn a_budget_out_of_reach_is_refused_with_the_range() {
     let shape = CacheShape::new(2, 1, 4, 2, 32).unwrap();
     let build = |ratio| {
@@ -342,7 +412,7 @@ impl Strategy for Blocks {
         if !self.bad {
             return Ok(Plan::FlushTo(Place::Tier(0)));
         }
-        let mut places = vec![Place::Tier(0); cx.rows()?.len()];
+        let mut places = vec![Place::Tier(0); cx.rows().len()];
         places[3] = Place::Evicted;
         Ok(Plan::Assign(places))
     }
@@ -381,4 +451,81 @@ fn a_plan_that_breaks_a_block_is_refused() {
         .unwrap_err()
         .to_string();
     assert!(error.contains("in blocks of 16"), "{error}");
+}
+
+/// Keeps what leaves the window until there are 200 tokens, then evicts all of it.
+#[config]
+struct Forget;
+
+#[strategy("test-forget", family = "test")]
+impl Strategy for Forget {
+    fn layout(&self, _: &CacheShape) -> Result<Layout> {
+        Ok(Layout::evicting(0, 8, 8))
+    }
+
+    fn plan(&self, cx: &PlanCx<'_>) -> Result<Plan> {
+        let place = |from: &Place| match from {
+            Place::Tier(_) if cx.seen >= 200 => Place::Evicted,
+            _ => Place::Tier(0),
+        };
+        Ok(Plan::Assign(cx.rows().place.iter().map(place).collect()))
+    }
+}
+
+#[test]
+fn evicted_rows_give_their_memory_back() {
+    let mut cache = cache(Forget {}, None);
+    let inputs = Inputs::new(cache.shape, 220, 3);
+    inputs.step(&mut cache, 0, 190, false);
+    let before = cache.memory();
+    for token in 190..220 {
+        inputs.step(&mut cache, token, 1, false);
+    }
+    let after = cache.memory();
+    assert!(after.live_bytes * 4 < before.live_bytes, "{after:?}");
+    assert!(
+        after.allocated_bytes * 2 < before.allocated_bytes,
+        "{before:?} {after:?}"
+    );
+}
+
+/// Keeps only what the budget's window holds.
+#[config]
+struct Slide;
+
+#[strategy("test-slide", family = "test")]
+impl Strategy for Slide {
+    fn layout(&self, _: &CacheShape) -> Result<Layout> {
+        Ok(Layout::windowed(2, 4))
+    }
+
+    fn plan(&self, cx: &PlanCx<'_>) -> Result<Plan> {
+        assert_eq!(cx.affordable(), 0, "there is no tier to pay for");
+        Ok(Plan::FlushTo(Place::Evicted))
+    }
+}
+
+#[test]
+fn a_window_without_tiers_takes_the_whole_budget() {
+    let mut cache = cache(Slide {}, Some(Budget::Tokens(50)));
+    let inputs = Inputs::new(cache.shape, 130, 3);
+    let lanes = cache.shape.layers * cache.shape.lanes();
+    for token in 0..130 {
+        inputs.step(&mut cache, token, 1, false);
+        let rows = cache.census()[0] / lanes;
+        let least = (token + 1).min(50 - 3);
+        assert!((least..=50).contains(&rows), "{rows} rows at {token}");
+    }
+}
+
+#[test]
+fn a_layout_with_nowhere_to_go_is_refused() {
+    let shape = CacheShape::new(1, 1, 1, 1, 8).unwrap();
+    let nowhere = Layout {
+        evicts: false,
+        ..Layout::windowed(0, 1)
+    };
+    assert!(nowhere.check(&shape).is_err());
+    assert!(Layout::windowed(0, 1).check(&shape).is_ok());
+    assert!(Layout::windowed(0, 0).check(&shape).is_err());
 }

@@ -138,11 +138,27 @@ impl Inputs {
         hook.attend(step, out).expect("step");
     }
 
-    /// One head's query.
-    #[cfg(test)]
-    pub(crate) fn query(&self, layer: usize, token: usize, head: usize) -> &[f32] {
+    /// One head's query, before the scale.
+    #[must_use]
+    pub fn query(&self, layer: usize, token: usize, head: usize) -> &[f32] {
+        self.of_head(&self.q[layer], self.shape.q_heads, token, head)
+    }
+
+    /// One kv head's key.
+    #[must_use]
+    pub fn key(&self, layer: usize, token: usize, head: usize) -> &[f32] {
+        self.of_head(&self.k[layer], self.shape.kv_heads, token, head)
+    }
+
+    /// One kv head's value.
+    #[must_use]
+    pub fn value(&self, layer: usize, token: usize, head: usize) -> &[f32] {
+        self.of_head(&self.v[layer], self.shape.kv_heads, token, head)
+    }
+
+    fn of_head<'a>(&self, data: &'a [f32], heads: usize, token: usize, head: usize) -> &'a [f32] {
         let head_dim = self.shape.head_dim;
-        &self.q[layer][(token * self.shape.q_heads + head) * head_dim..][..head_dim]
+        &data[(token * heads + head) * head_dim..][..head_dim]
     }
 
     /// One kv head's keys and values.

@@ -21,6 +21,19 @@ pub struct Digits {
     sum: Vec<i32>,
 }
 
+/// Where to write the digits of queries, see [`Queries`].
+#[derive(Debug)]
+pub struct DigitParts<'a> {
+    /// High digits.
+    pub high: &'a mut [i8],
+    /// Low digits.
+    pub low: &'a mut [i8],
+    /// Scale of each group.
+    pub scale: &'a mut [f32],
+    /// Sum of each group.
+    pub sum: &'a mut [i32],
+}
+
 /// Some of the queries of a call, with their digits.
 #[derive(Debug, Clone, Copy)]
 pub struct Queries<'a> {
@@ -53,20 +66,18 @@ impl Digits {
     /// When the group does not divide `head_dim`, or `head_dim` the queries.
     #[must_use]
     pub fn split(head_dim: usize, group: usize, q: &[f32]) -> Self {
-        assert!(
-            group > 0 && head_dim.is_multiple_of(group) && q.len().is_multiple_of(head_dim),
-            "{} values in rows of {head_dim} and groups of {group}",
-            q.len()
-        );
-        let mut this = Self {
-            head_dim,
-            group,
-            high: Vec::with_capacity(q.len()),
-            low: Vec::with_capacity(q.len()),
-            scale: Vec::with_capacity(q.len() / group),
-            sum: Vec::with_capacity(q.len() / group),
-        };
-        for values in q.chunks_exact(group) {
+        let mut this = Self::default();
+        this.split_again(head_dim, group, q);
+        this
+    }
+
+    /// [`split`](Self::split) in place of other digits.
+    ///
+    /// # Panics
+    /// As there.
+    pub fn split_again(&mut self, head_dim: usize, group: usize, q: &[f32]) {
+        let parts = self.parts(head_dim, group, q.len());
+        for (g, values) in q.chunks_exact(group).enumerate() {
             let largest = values.iter().fold(0.0f32, |m, v| m.max(v.abs()));
             let scale = largest / LARGEST;
             // A reciprocal that overflows would make a NaN of zero.
@@ -76,42 +87,48 @@ impl Digits {
                 0.0
             };
             let mut sum = 0;
-            for value in values {
+            for (at, value) in (g * group..).zip(values) {
                 let n = integer(value * inverse);
                 let high = (n + 64) >> 7;
                 sum += n;
-                this.high.push(digit(high));
-                this.low.push(digit(n - 128 * high));
+                parts.high[at] = digit(high);
+                parts.low[at] = digit(n - 128 * high);
             }
-            this.scale.push(scale);
-            this.sum.push(sum);
+            parts.scale[g] = scale;
+            parts.sum[g] = sum;
         }
-        this
     }
 
-    /// Digits from their parts, for kernels that split faster; the layout is that of
-    /// [`Queries`].
+    /// Room for the digits of `len` values, with any content: for kernels that split faster. The
+    /// layout is that of [`Queries`].
     ///
     /// # Panics
-    /// When the lengths do not fit each other.
-    #[must_use]
-    pub fn from_parts(
-        head_dim: usize,
-        group: usize,
-        (high, low): (Vec<i8>, Vec<i8>),
-        (scale, sum): (Vec<f32>, Vec<i32>),
-    ) -> Self {
-        assert_eq!(high.len(), low.len());
-        assert_eq!(high.len(), scale.len() * group);
-        assert_eq!(scale.len(), sum.len());
-        Self {
-            head_dim,
-            group,
-            high,
-            low,
-            scale,
-            sum,
+    /// When the group does not divide `head_dim`, or `head_dim` the values.
+    pub fn parts(&mut self, head_dim: usize, group: usize, len: usize) -> DigitParts<'_> {
+        assert!(
+            group > 0 && head_dim.is_multiple_of(group) && len.is_multiple_of(head_dim),
+            "{len} values in rows of {head_dim} and groups of {group}",
+        );
+        self.head_dim = head_dim;
+        self.group = group;
+        self.high.resize(len, 0);
+        self.low.resize(len, 0);
+        self.scale.resize(len / group, 0.0);
+        self.sum.resize(len / group, 0);
+        DigitParts {
+            high: &mut self.high,
+            low: &mut self.low,
+            scale: &mut self.scale,
+            sum: &mut self.sum,
         }
+    }
+
+    /// Removes all, and keeps their memory.
+    pub fn clear(&mut self) {
+        self.high.clear();
+        self.low.clear();
+        self.scale.clear();
+        self.sum.clear();
     }
 
     /// Whether there are none.

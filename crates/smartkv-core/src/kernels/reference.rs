@@ -55,6 +55,16 @@ pub(super) fn softmax_part(x: &mut [f32]) -> (f32, f32) {
     (max, sum)
 }
 
+/// See [`Kernels::add_rows`].
+pub(super) fn add_rows(x: &[f32], stride: usize, weights: &[f32], out: &mut [f32]) {
+    for (i, weight) in weights.iter().enumerate() {
+        let row = &x[i * stride..][..out.len()];
+        for (out, x) in out.iter_mut().zip(row) {
+            *out += weight * x;
+        }
+    }
+}
+
 /// See [`Kernels::encode`].
 pub(super) fn encode(format: Format, head_dim: usize, x: &[f32], out: RowsMut<'_>) {
     let RowsMut {

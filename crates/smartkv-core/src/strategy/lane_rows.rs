@@ -7,9 +7,18 @@ use std::ops::Range;
 
 /// Which half of a cached token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Side {
+pub(crate) enum Half {
     Keys,
     Values,
+}
+
+/// Rows of a lane on one side of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// Those that the plan places.
+    Offered,
+    /// Those that stay in the window whatever the plan.
+    Staying,
 }
 
 /// The rows of one lane that a plan may move, in the order of [`RowTable`](super::RowTable):
@@ -24,6 +33,8 @@ pub struct LaneRows<'a> {
     pub kv_head: usize,
     /// Tokens the sequence has seen.
     pub seen: usize,
+    /// First tokens of the sequence that stay in the window.
+    pub sinks: usize,
     /// A number that depends on the cache's seed only.
     pub seed: u64,
     /// Where each row is now.
@@ -34,8 +45,11 @@ pub struct LaneRows<'a> {
     pub score: &'a [f32],
     /// Index of the lane in its sequence.
     pub(crate) lane: usize,
-    pub(crate) stored: &'a (dyn Fn(usize, Side) -> Vec<f32> + Sync),
+    pub(crate) stored: &'a Stored<'a>,
 }
+
+/// Decoded keys or values of the rows of a lane on one side of a plan.
+pub(crate) type Stored<'a> = dyn Fn(usize, Half, Side) -> Vec<f32> + Sync + 'a;
 
 impl fmt::Debug for LaneRows<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -71,12 +85,25 @@ impl LaneRows<'_> {
     /// decoded from their tier otherwise. Costs a pass over the lane.
     #[must_use]
     pub fn keys(&self) -> Vec<f32> {
-        (self.stored)(self.lane, Side::Keys)
+        (self.stored)(self.lane, Half::Keys, Side::Offered)
     }
 
     /// Values as they are stored now, `[len, head_dim]`. Costs a pass over the lane.
     #[must_use]
     pub fn values(&self) -> Vec<f32> {
-        (self.stored)(self.lane, Side::Values)
+        (self.stored)(self.lane, Half::Values, Side::Offered)
+    }
+
+    /// Keys of the rows that stay in the window whatever the plan: the [`sinks`](Self::sinks),
+    /// then the newest tokens, oldest first. All of them are exact to f16.
+    #[must_use]
+    pub fn staying_keys(&self) -> Vec<f32> {
+        (self.stored)(self.lane, Half::Keys, Side::Staying)
+    }
+
+    /// Values of the same rows.
+    #[must_use]
+    pub fn staying_values(&self) -> Vec<f32> {
+        (self.stored)(self.lane, Half::Values, Side::Staying)
     }
 }

@@ -1,12 +1,15 @@
-//! What a strategy sees when it plans: the rows of one sequence, as flat columns.
+//! What a strategy sees when it plans: the rows of one sequence, where they lie or as flat columns.
 
 use crate::budget::Budget;
-use crate::error::{Error, Result};
+use crate::kernels::Kernels;
 use crate::layout::Layout;
+use crate::packed::PackedRows;
 use crate::place::Place;
 use crate::shape::CacheShape;
-use crate::strategy::{LaneRows, Offer, Side, Tracker};
+use crate::strategy::lane_rows::Stored;
+use crate::strategy::{LaneRows, Offer};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// The state of one sequence at a planning point.
 pub struct PlanCx<'a> {
@@ -25,11 +28,14 @@ pub struct PlanCx<'a> {
     pub column_bytes: usize,
     /// A number that depends on the cache's seed and the tokens seen, for drawing lots.
     pub seed: u64,
-    /// Refines the score column of a table.
-    pub(crate) tracker: Option<&'a dyn Tracker>,
-    pub(crate) rows: &'a dyn Fn() -> RowTable,
-    /// Decoded keys or values of one lane, in the order of the table.
-    pub(crate) stored: &'a (dyn Fn(usize, Side) -> Vec<f32> + Sync),
+    /// The rows that a plan may move, where they lie: nothing is copied. In the order of
+    /// [`rows`](Self::rows).
+    pub runs: &'a [Run<'a>],
+    /// A number that depends on the cache's seed only.
+    pub(crate) cache_seed: u64,
+    /// First tokens that stay in the window.
+    pub(crate) sinks: usize,
+    pub(crate) stored: &'a Stored<'a>,
 }
 
 impl std::fmt::Debug for PlanCx<'_> {
@@ -43,44 +49,12 @@ impl std::fmt::Debug for PlanCx<'_> {
 }
 
 impl PlanCx<'_> {
-    /// The rows that a plan may move. Collecting them costs one pass over the columns, so a
-    /// strategy that treats all rows alike should not ask.
-    ///
-    /// # Errors
-    /// Scores of the tracker that are NaN, or not one a row.
-    pub fn rows(&self) -> Result<RowTable> {
-        let mut table = (self.rows)();
-        let Some(tracker) = self.tracker else {
-            return Ok(table);
-        };
-        let refined: Vec<Option<Vec<f32>>> = (0..table.lane_ends.len())
-            .map(|lane| self.lane(&table, lane))
-            .collect::<Vec<_>>()
-            .par_iter()
-            .map(|rows| tracker.refine(rows))
-            .collect();
-        for (lane, refined) in refined.into_iter().enumerate() {
-            let Some(refined) = refined else { continue };
-            let rows = table.lane_rows(lane);
-            if refined.len() != rows.len() {
-                return Err(Error::Policy(format!(
-                    "tracker `{}` gives {} scores for {} rows",
-                    tracker.typetag_name(),
-                    refined.len(),
-                    rows.len()
-                )));
-            }
-            // Without a column there is none yet.
-            table.score.resize(table.place.len(), 0.0);
-            table.score[rows].copy_from_slice(&refined);
-        }
-        if let Some(row) = table.score.iter().position(|score| score.is_nan()) {
-            return Err(Error::Policy(format!(
-                "tracker `{}`: the score of row {row} is NaN",
-                tracker.typetag_name()
-            )));
-        }
-        Ok(table)
+    /// The rows that a plan may move, as flat columns. Collecting them costs one pass over the
+    /// cache's columns and scales: a strategy that treats all rows alike should not ask, and one
+    /// that plans often looks at [`runs`](Self::runs).
+    #[must_use]
+    pub fn rows(&self) -> RowTable {
+        RowTable::of(self.runs, self.shape.layers * self.shape.kv_heads)
     }
 
     /// Lane `lane` of a table: its columns, and its keys and values for those who ask.
@@ -95,13 +69,21 @@ impl PlanCx<'_> {
             layer: lane / self.shape.kv_heads,
             kv_head: lane % self.shape.kv_heads,
             seen: self.seen,
-            seed: self.seed,
+            sinks: self.sinks,
+            seed: self.cache_seed,
             place: &table.place[rows.clone()],
             position: table.position.get(rows.clone()).unwrap_or_default(),
             score: table.score.get(rows).unwrap_or_default(),
             lane,
             stored: self.stored,
         }
+    }
+
+    /// All lanes of a table.
+    #[must_use]
+    pub fn lanes<'t>(&'t self, table: &'t RowTable) -> Vec<LaneRows<'t>> {
+        let lanes = 0..table.lane_ends.len();
+        lanes.map(|lane| self.lane(table, lane)).collect()
     }
 
     /// The tiers as offers: price of a row, and mean squared rounding error of an element per
@@ -119,6 +101,53 @@ impl PlanCx<'_> {
                 value_loss: tier.v.loss(),
             })
             .collect()
+    }
+}
+
+/// Rows of one lane in one place.
+#[derive(Debug, Clone)]
+pub struct Run<'a> {
+    /// Number of the first row in the [`RowTable`]; the others follow.
+    pub first: usize,
+    /// The lane, `layer * kv_heads + kv_head`.
+    pub lane: usize,
+    /// Where the rows are now; [`Place::Window`] for rows that must leave the window.
+    pub place: Place,
+    /// Positions of the tokens; empty unless the layout keeps positions.
+    pub position: &'a [u32],
+    /// Scores of the tracker; empty without one.
+    pub score: &'a [f32],
+    /// Of the lane: mean over queries of `Σ_j (scale · q_j)²`, the gain from key errors to scores.
+    pub query_energy: f32,
+    /// Of the lane: mean squared value element.
+    pub value_energy: f32,
+    pub(crate) keys: &'a PackedRows,
+    pub(crate) values: &'a PackedRows,
+    /// The rows of `keys` and `values`.
+    pub(crate) rows: Range<usize>,
+    pub(crate) kernels: &'a dyn Kernels,
+}
+
+impl Run<'_> {
+    /// Number of rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there is no row.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Mean squared range of the scale groups of each key and each value.
+    ///
+    /// # Panics
+    /// When there is not one entry for each row.
+    pub fn spreads(&self, key: &mut [f32], value: &mut [f32]) {
+        self.keys.spreads(self.kernels, self.rows.clone(), key);
+        self.values.spreads(self.kernels, self.rows.clone(), value);
     }
 }
 
@@ -146,72 +175,40 @@ pub struct RowTable {
     pub value_energy: Vec<f32>,
 }
 
-/// Some rows of a [`RowTable`], to be filled in.
-#[derive(Debug)]
-pub(crate) struct RowColumns<'a> {
-    pub(crate) place: &'a mut [Place],
-    /// Empty unless the layout keeps positions.
-    pub(crate) position: &'a mut [u32],
-    /// Empty without a tracker.
-    pub(crate) score: &'a mut [f32],
-    pub(crate) key_spread: &'a mut [f32],
-    pub(crate) value_spread: &'a mut [f32],
-}
-
-impl<'a> RowColumns<'a> {
-    /// The first `rows` rows, which are taken off.
-    pub(crate) fn take(&mut self, rows: usize) -> RowColumns<'a> {
-        /// The first rows of a column that may be empty; the others stay in it.
-        macro_rules! first {
-            ($column:ident) => {{
-                let count = rows.min(self.$column.len());
-                let (first, rest) = std::mem::take(&mut self.$column).split_at_mut(count);
-                self.$column = rest;
-                first
-            }};
-        }
-        RowColumns {
-            place: first!(place),
-            position: first!(position),
-            score: first!(score),
-            key_spread: first!(key_spread),
-            value_spread: first!(value_spread),
-        }
-    }
-}
-
 impl RowTable {
-    /// A table of lanes with this many rows, all columns still to be filled in.
-    pub(crate) fn blank(lanes: &[usize], positions: bool, scores: bool) -> Self {
-        let lane_ends: Vec<usize> = lanes
-            .iter()
-            .scan(0, |end, rows| {
-                *end += rows;
-                Some(*end)
-            })
-            .collect();
-        let rows = lane_ends.last().copied().unwrap_or(0);
-        Self {
-            place: vec![Place::Window; rows],
-            position: vec![0; if positions { rows } else { 0 }],
-            score: vec![0.0; if scores { rows } else { 0 }],
-            key_spread: vec![0.0; rows],
-            value_spread: vec![0.0; rows],
-            query_energy: vec![0.0; lanes.len()],
-            value_energy: vec![0.0; lanes.len()],
-            lane_ends,
-        }
+    /// No rows, of this many lanes.
+    pub(crate) fn empty(lanes: usize) -> Self {
+        Self::of(&[], lanes)
     }
 
-    /// All rows.
-    pub(crate) fn columns(&mut self) -> RowColumns<'_> {
-        RowColumns {
-            place: &mut self.place,
-            position: &mut self.position,
-            score: &mut self.score,
-            key_spread: &mut self.key_spread,
-            value_spread: &mut self.value_spread,
+    /// The rows of `runs`, which lie in `lanes` lanes.
+    fn of(runs: &[Run<'_>], lanes: usize) -> Self {
+        let mut table = Self {
+            lane_ends: vec![0; lanes],
+            query_energy: vec![0.0; lanes],
+            value_energy: vec![0.0; lanes],
+            ..Self::default()
+        };
+        for run in runs {
+            table.place.resize(run.first + run.len(), run.place);
+            table.position.extend_from_slice(run.position);
+            table.score.extend_from_slice(run.score);
+            table.lane_ends[run.lane..].fill(run.first + run.len());
+            table.query_energy[run.lane] = run.query_energy;
+            table.value_energy[run.lane] = run.value_energy;
         }
+        table.key_spread.resize(table.place.len(), 0.0);
+        table.value_spread.resize(table.place.len(), 0.0);
+        let (mut keys, mut values) = (&mut table.key_spread[..], &mut table.value_spread[..]);
+        let mut parts = Vec::with_capacity(runs.len());
+        for run in runs {
+            let key = keys.split_off_mut(..run.len()).expect("as many as rows");
+            let value = values.split_off_mut(..run.len()).expect("as many as rows");
+            parts.push((run, key, value));
+        }
+        let fill = |(run, key, value): (&Run<'_>, &mut [f32], &mut [f32])| run.spreads(key, value);
+        parts.into_par_iter().for_each(fill);
+        table
     }
 
     /// Number of rows.

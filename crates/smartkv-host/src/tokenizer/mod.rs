@@ -10,6 +10,10 @@ pub(crate) use hf::{from_hf, special_token};
 pub use stream::TextStream;
 
 use crate::error::{Error, Result};
+use crate::heap;
+
+/// Bytes of a text from which the memory of its encoding, a hundred times as much, is given back.
+const LONG_TEXT: usize = 1 << 16;
 
 /// A byte-level BPE tokenizer with the special tokens of its model.
 #[derive(Debug)]
@@ -38,11 +42,13 @@ impl Tokenizer {
         } else {
             (None, None)
         };
-        Ok(before
-            .into_iter()
-            .chain(encoding.get_ids().iter().copied())
-            .chain(after)
-            .collect())
+        let ids = encoding.get_ids().iter().copied();
+        let ids = before.into_iter().chain(ids).chain(after).collect();
+        drop(encoding);
+        if text.len() > LONG_TEXT {
+            heap::trim();
+        }
+        Ok(ids)
     }
 
     /// The text of `ids`, without special tokens. Bytes that are not UTF-8 become U+FFFD; ids

@@ -39,6 +39,22 @@ impl MappedFile {
         &self.path
     }
 
+    /// Gives back the memory of what was read so far; whoever reads it again gets it from the
+    /// system's cache of the file. Does nothing where the system cannot.
+    pub(crate) fn release(&self) {
+        // SAFETY: the mapping is of a file, private and read-only: no page of it was ever written,
+        // so each is what the file holds, before as after. References into it stay valid.
+        #[cfg(unix)]
+        #[allow(unsafe_code)]
+        let released = unsafe {
+            self.map
+                .unchecked_advise(memmap2::UncheckedAdvice::DontNeed)
+        };
+        // A refusal costs memory, nothing else.
+        #[cfg(unix)]
+        drop(released);
+    }
+
     /// The whole file.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {

@@ -13,7 +13,7 @@ pub use safetensors::open_safetensors;
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -113,6 +113,16 @@ impl Weights {
             return Err(Error::tensor(tensor.path(), name, reason));
         }
         Ok(tensor)
+    }
+
+    /// Gives back the memory of everything that was read from the files.
+    pub(crate) fn release(&self) {
+        let mut released = BTreeSet::new();
+        for tensor in self.tensors.values() {
+            if released.insert(tensor.path()) {
+                tensor.release();
+            }
+        }
     }
 
     /// Number of tensors.

@@ -81,6 +81,11 @@ impl RawTensor {
         self.file.path()
     }
 
+    /// See [`MappedFile::release`].
+    pub(crate) fn release(&self) {
+        self.file.release();
+    }
+
     /// Its dimensions, outermost first.
     #[must_use]
     pub fn shape(&self) -> &[usize] {

@@ -85,18 +85,9 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn round(self, a: __m256) -> __m256 {
+    fn exponent(self, a: __m256) -> __m256 {
         // SAFETY: the token proves that the processor has the instructions.
-        unsafe { _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
-    }
-
-    #[inline(always)]
-    fn pow2(self, n: __m256) -> __m256 {
-        // SAFETY: the token proves that the processor has the instructions.
-        unsafe {
-            let biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
-            _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased))
-        }
+        unsafe { _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_castps_si256(a))) }
     }
 
     #[inline(always)]

@@ -87,18 +87,9 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn round(self, a: __m512) -> __m512 {
+    fn exponent(self, a: __m512) -> __m512 {
         // SAFETY: the token proves that the processor has the instructions.
-        unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
-    }
-
-    #[inline(always)]
-    fn pow2(self, n: __m512) -> __m512 {
-        // SAFETY: the token proves that the processor has the instructions.
-        unsafe {
-            let biased = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
-            _mm512_castsi512_ps(_mm512_slli_epi32::<23>(biased))
-        }
+        unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<23>(_mm512_castps_si512(a))) }
     }
 
     #[inline(always)]

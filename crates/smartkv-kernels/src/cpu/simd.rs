@@ -63,10 +63,8 @@ pub(super) trait Simd: Copy + Debug + Send + Sync + 'static {
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
     /// The smaller of both; `b` where `a` is NaN.
     fn min(self, a: Self::V, b: Self::V) -> Self::V;
-    /// The nearest integer.
-    fn round(self, a: Self::V) -> Self::V;
-    /// `2^n` for integral `n` within -126 ..= 127.
-    fn pow2(self, n: Self::V) -> Self::V;
+    /// What has the low bits of `a` for an exponent, all else 0.
+    fn exponent(self, a: Self::V) -> Self::V;
     /// `a`, but 0 where `x < limit`.
     fn zero_below(self, a: Self::V, x: Self::V, limit: Self::V) -> Self::V;
 

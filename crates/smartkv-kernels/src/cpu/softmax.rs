@@ -2,6 +2,9 @@
 
 use super::simd::{Kernel, MAX_LANES, Simd};
 
+/// Vectors whose maxima are taken at a time.
+const ABREAST: usize = 4;
+
 /// See [`smartkv_core::Kernels::softmax_part`].
 pub(super) struct SoftmaxPart<'a> {
     pub(super) x: &'a mut [f32],
@@ -22,9 +25,21 @@ impl Kernel for SoftmaxPart<'_> {
         let mut largest = unsafe { simd.load(tail.as_ptr()) };
         // `max` gives its second argument for a NaN: keep the sum's NaN, not the maximum's.
         largest = simd.max(largest, simd.splat(f32::NEG_INFINITY));
-        for part in body.chunks_exact(S::LANES) {
+        // Several at a time: one maximum would wait for the one before.
+        let mut several = [largest; ABREAST];
+        let parts = body.chunks_exact(ABREAST * S::LANES);
+        for part in parts.remainder().chunks_exact(S::LANES) {
             // SAFETY: the part is a whole vector.
             largest = simd.max(unsafe { simd.load(part.as_ptr()) }, largest);
+        }
+        for part in parts {
+            for (largest, part) in several.iter_mut().zip(part.chunks_exact(S::LANES)) {
+                // SAFETY: the part is a whole vector.
+                *largest = simd.max(unsafe { simd.load(part.as_ptr()) }, *largest);
+            }
+        }
+        for more in several {
+            largest = simd.max(more, largest);
         }
         let mut lanes = [f32::NEG_INFINITY; MAX_LANES];
         // SAFETY: `lanes` takes any vector.
@@ -80,8 +95,13 @@ fn exp_nonpositive<S: Simd>(simd: S, x: S::V) -> S::V {
     ];
     /// Just above `ln 2^-126`: the smallest normal result.
     const SMALLEST: f32 = -87.336_54;
+    /// Added to a number below 2^22, leaves the nearest integer in the low bits, and there, as
+    /// 127 is part of it, the exponent of a power of two.
+    const MAGIC: f32 = 12_582_912.0 + 127.0;
 
-    let n = simd.round(simd.mul(x, simd.splat(std::f32::consts::LOG2_E)));
+    let magic = simd.splat(MAGIC);
+    let shifted = simd.fma(x, simd.splat(std::f32::consts::LOG2_E), magic);
+    let n = simd.sub(shifted, magic);
     let r = simd.fma(n, simd.splat(-LN2[0]), x);
     let r = simd.fma(n, simd.splat(-LN2[1]), r);
     let mut y = simd.splat(POLYNOMIAL[0]);
@@ -89,5 +109,5 @@ fn exp_nonpositive<S: Simd>(simd: S, x: S::V) -> S::V {
         y = simd.fma(y, r, simd.splat(*coefficient));
     }
     let y = simd.add(simd.fma(y, simd.mul(r, r), r), simd.splat(1.0));
-    simd.zero_below(simd.mul(y, simd.pow2(n)), x, simd.splat(SMALLEST))
+    simd.zero_below(simd.mul(y, simd.exponent(shifted)), x, simd.splat(SMALLEST))
 }

@@ -6,26 +6,30 @@ use smartkv_core::{Axis, Digits, Format, Role};
 /// Largest magnitude of a query as an integer.
 const LARGEST: f32 = 8192.0;
 
-/// See [`smartkv_core::Kernels::digits`].
-pub(crate) fn digits<S: Integers>(simd: S, format: Format, head_dim: usize, q: &[f32]) -> Digits {
+/// See [`smartkv_core::Kernels::split_queries`].
+pub(crate) fn split_queries<S: Integers>(
+    simd: S,
+    format: Format,
+    head_dim: usize,
+    q: &[f32],
+    digits: &mut Digits,
+) {
     if format.axis == Axis::Tokens || !takes(format, head_dim, Role::Keys) {
-        return Digits::default();
+        return digits.clear();
     }
     let group = format.group(head_dim);
-    if !group.is_multiple_of(S::LANES) || !q.len().is_multiple_of(head_dim) {
-        return Digits::split(head_dim, group, q);
+    if !group.is_multiple_of(S::LANES) {
+        return digits.split_again(head_dim, group, q);
     }
-    let (mut high, mut low) = (vec![0; q.len()], vec![0; q.len()]);
-    let (mut scale, mut sum) = (vec![0.0; q.len() / group], vec![0; q.len() / group]);
+    let parts = digits.parts(head_dim, group, q.len());
     simd.vectorize(Split {
         group,
         q,
-        high: &mut high,
-        low: &mut low,
-        scale: &mut scale,
-        sum: &mut sum,
+        high: parts.high,
+        low: parts.low,
+        scale: parts.scale,
+        sum: parts.sum,
     });
-    Digits::from_parts(head_dim, group, (high, low), (scale, sum))
 }
 
 /// Splits groups of queries; a group is a whole number of vectors.

@@ -58,6 +58,15 @@ pub(crate) fn mix<S: Integers>(
 }
 
 impl Call<'_> {
+    /// Groups of channels whose weights are split apart: one where scales are those of channels.
+    #[inline(always)]
+    pub(super) fn groups(&self) -> usize {
+        match self.values.format.axis {
+            Axis::Channels => self.values.format.scales(self.values.head_dim),
+            Axis::Tokens => 1,
+        }
+    }
+
     /// Tiles of a chunk that starts with this one: scales of channels end it with their block.
     #[inline(always)]
     pub(super) fn chunk(&self, tile: usize) -> usize {

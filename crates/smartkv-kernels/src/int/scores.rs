@@ -2,7 +2,7 @@
 
 use super::digits::Split;
 use super::product::{Call, Rows};
-use super::{Integers, Kernel, Meaning, check, digits, scratch};
+use super::{Integers, Kernel, Meaning, check, scratch, split_queries};
 use half::f16;
 use smartkv_core::packed::tile_bytes;
 use smartkv_core::{Axis, Digits, Queries, Role, TILE_ROWS, Tiles};
@@ -30,9 +30,9 @@ pub(crate) fn scores<S: Integers>(
     if keys.format.axis == Axis::Tokens {
         return by_blocks(simd, keys, q.values, out, stride);
     }
-    let made: Digits;
+    let mut made = Digits::default();
     let q = if q.high.is_empty() {
-        made = digits(simd, keys.format, head_dim, q.values);
+        split_queries(simd, keys.format, head_dim, q.values, &mut made);
         made.all(q.values)
     } else {
         q

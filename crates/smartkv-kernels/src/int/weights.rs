@@ -1,4 +1,8 @@
 //! Weights as digits.
+#![expect(
+    clippy::needless_range_loop,
+    reason = "unrolled, and held in registers"
+)]
 
 use super::Integers;
 use super::digits::grid;
@@ -33,107 +37,106 @@ impl Source for At {
 pub(super) struct Weighed {
     /// `weight * scale of the row = this * digits`; NaN if a weight is not finite.
     pub(super) scale: f32,
-    /// Sum of all as integers.
+    /// Sum of all as integers; 0 where codes count from 0, which takes none.
     pub(super) sum: i32,
-    /// Sum of the weights times the zero points, which are 1 if there are no scales.
-    pub(super) zero: f32,
 }
 
-/// Scales and zero points of a group in a chunk: of its first tile, and the distance to the next.
-#[derive(Clone, Copy)]
-pub(super) struct Grids {
-    pub(super) scales: Option<*const f16>,
-    pub(super) zeros: Option<*const f16>,
-    pub(super) step: usize,
+/// Vectors of a chunk, where they are shortest.
+pub(super) const VECTORS: usize = CHUNK / 4;
+
+/// Scales and zero points of a group in a chunk, shared by its queries.
+pub(super) struct Grids<S: Integers> {
+    /// Tiles in the chunk.
+    tiles: usize,
+    scales: [S::Reals; VECTORS],
+    zeros: [S::Reals; VECTORS],
 }
 
-/// Splits the weights of a query with the rows of some tiles, at most a chunk.
+impl<S: Integers> Grids<S> {
+    /// Of rows whose scales are those of channels: 1, and as if there were zero points of 1.
+    #[inline(always)]
+    pub(super) fn none(simd: S, tiles: usize) -> Self {
+        let ones = [simd.splat(1.0); VECTORS];
+        Self {
+            tiles,
+            scales: ones,
+            zeros: ones,
+        }
+    }
+
+    /// Loads those of some tiles, which lie `step` apart. Zero points that there are not stay as
+    /// they are.
+    ///
+    /// # Safety
+    /// They must exist.
+    #[inline(always)]
+    pub(super) unsafe fn load(
+        &mut self,
+        simd: S,
+        step: usize,
+        scales: *const f16,
+        zeros: Option<*const f16>,
+    ) {
+        for at in 0..CHUNK / S::LANES {
+            let row = at * S::LANES;
+            if row < self.tiles * TILE_ROWS {
+                let place = row / TILE_ROWS * step + row % TILE_ROWS;
+                // SAFETY: promised by the caller.
+                unsafe {
+                    self.scales[at] = simd.load_half(scales.add(place));
+                    if let Some(zeros) = zeros {
+                        self.zeros[at] = simd.load_half(zeros.add(place));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Splits the weights of a query with the rows of a chunk, times their scales, and adds to `zero`
+/// the weights times the zero points. The sum is that of the integers if it is wanted.
 ///
 /// # Safety
-/// There must be as many weights, scales and zero points.
+/// There must be as many weights.
 #[inline(always)]
 pub(super) unsafe fn weigh<S: Integers>(
     simd: S,
     weights: *const f32,
-    tiles: usize,
-    grids: Grids,
+    grids: &Grids<S>,
+    summed: bool,
+    zero: &mut S::Reals,
     digits: &mut [i8; 2 * CHUNK],
 ) -> Weighed {
-    debug_assert!(tiles * TILE_ROWS <= CHUNK);
-    let zero = simd.splat(0.0);
-    let mut weighing = Weighing {
-        scaled: [zero; VECTORS],
-        most: simd.splat_int(0),
-        zero,
-    };
+    debug_assert!(grids.tiles * TILE_ROWS <= CHUNK);
+    let mut scaled = [simd.splat(0.0); VECTORS];
+    let mut most = simd.splat_int(0);
     // A loop over whole chunks is unrolled, so that the weights stay in registers.
     for at in 0..CHUNK / S::LANES {
-        if at * S::LANES < tiles * TILE_ROWS {
+        if at * S::LANES < grids.tiles * TILE_ROWS {
             // SAFETY: promised by the caller.
-            unsafe { weighing.take(simd, weights, at, grids) };
+            let mut weight = unsafe { simd.load(weights.add(at * S::LANES)) };
+            *zero = simd.fma(weight, grids.zeros[at], *zero);
+            weight = simd.mul(weight, grids.scales[at]);
+            most = simd.max_bits(weight, most);
+            scaled[at] = weight;
         }
     }
-    weighing.split(simd, grids, digits)
-}
-
-/// Vectors of a chunk, where they are shortest.
-const VECTORS: usize = CHUNK / 4;
-
-/// A chunk of weights in the making.
-struct Weighing<S: Integers> {
-    /// Weights times scales, 0 beyond the last.
-    scaled: [S::Reals; VECTORS],
-    most: S::Sums,
-    zero: S::Reals,
-}
-
-impl<S: Integers> Weighing<S> {
-    /// Takes in the `at`-th vector.
-    ///
-    /// # Safety
-    /// As of [`weigh`].
-    #[inline(always)]
-    unsafe fn take(&mut self, simd: S, weights: *const f32, at: usize, grids: Grids) {
-        let row = at * S::LANES;
-        let grid = row / TILE_ROWS * grids.step + row % TILE_ROWS;
-        // SAFETY: promised by the caller.
-        unsafe {
-            let mut weight = simd.load(weights.add(row));
-            match grids.zeros {
-                Some(zeros) => {
-                    self.zero = simd.fma(weight, simd.load_half(zeros.add(grid)), self.zero);
-                }
-                None => self.zero = simd.add(self.zero, weight),
-            }
-            if let Some(scales) = grids.scales {
-                weight = simd.mul(weight, simd.load_half(scales.add(grid)));
-            }
-            self.most = simd.max_bits(weight, self.most);
-            self.scaled[at] = weight;
-        }
+    let (scale, inverse) = grid(f32::from_bits(simd.largest_bits(most)));
+    let inverse = simd.splat(inverse);
+    let mut n = [simd.splat_int(0); VECTORS];
+    for at in 0..CHUNK / S::LANES {
+        n[at] = simd.nearest(simd.mul(scaled[at], inverse));
     }
-
-    /// Splits the vectors.
-    #[inline(always)]
-    fn split(self, simd: S, grids: Grids, digits: &mut [i8; 2 * CHUNK]) -> Weighed {
-        let (scale, inverse) = grid(f32::from_bits(simd.largest_bits(self.most)));
-        let inverse = simd.splat(inverse);
-        let (high, low) = digits.split_at_mut(CHUNK);
-        let mut sum = simd.splat_int(0);
-        for at in 0..CHUNK / S::LANES {
-            let n = simd.nearest(simd.mul(self.scaled[at], inverse));
-            let (a, b) = simd.split(n);
-            sum = simd.add_int(sum, n);
-            // SAFETY: each half has room for a chunk.
-            unsafe {
-                simd.store_digits(high.as_mut_ptr().add(at * S::LANES), a);
-                simd.store_digits(low.as_mut_ptr().add(at * S::LANES), b);
-            }
+    let (high, low) = digits.split_at_mut(CHUNK);
+    // SAFETY: each half has room for a chunk.
+    unsafe { simd.store_split(&n, high.as_mut_ptr(), low.as_mut_ptr()) };
+    let mut sum = 0;
+    if summed {
+        let mut all = n[0];
+        for at in 1..CHUNK / S::LANES {
+            all = simd.add_int(all, n[at]);
         }
-        // Without scales, zero points are those of channels: the weights are summed up for them.
-        let wanted = grids.zeros.is_some() || grids.scales.is_none();
-        let zero = if wanted { simd.total(self.zero) } else { 0.0 };
-        let sum = simd.total_int(sum);
-        Weighed { scale, sum, zero }
+        sum = simd.total_int(all);
     }
+    Weighed { scale, sum }
 }
