@@ -65,7 +65,7 @@ fn round_trip(entry: &Entry) {
     let example = entry.configuration().expect("example serialises");
     let built = registry::strategy(&example).expect("defaults lie in their ranges");
     assert_eq!(
-        entry.storage == Storage::Simulated,
+        entry.storage == Some(Storage::Simulated),
         built.simulation().is_some(),
         "`{}`: its `storage` and `simulation` must agree",
         entry.name
