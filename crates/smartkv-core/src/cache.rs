@@ -407,6 +407,9 @@ impl Cache {
         for segment in lane.segments_mut() {
             let rows = start..start + segment.len();
             start = rows.end;
+            if segment.scores.is_empty() {
+                continue;
+            }
             let mut row = rows.start;
             while row < rows.end {
                 let (end, queries) = if row <= own {

@@ -82,7 +82,8 @@ impl Lane {
             tiers: layout
                 .tiers
                 .iter()
-                .map(|&t| Segment::new(t, head_dim, columns))
+                .enumerate()
+                .map(|(i, &tier)| Segment::new(tier, head_dim, columns.of_tier(layout, i)))
                 .collect(),
             energies: Energies::default(),
             frame: Frame::new(layout),

@@ -45,9 +45,7 @@ impl Cache {
             let strategy = self.strategy.typetag_name().to_string();
             Error::Plan { strategy, reason }
         };
-        let columns = self.columns.bytes();
-        let price = |tier: &crate::layout::Tier| tier.row_bytes(self.shape.head_dim) + columns;
-        let prices: Vec<u64> = self.layout.tiers.iter().map(|t| price(t) as u64).collect();
+        let prices: Vec<u64> = self.tier_prices().into_iter().map(u64::from).collect();
         let parts = self.parts(plan, cut, mine).map_err(refuse)?;
         let checked: Vec<Checked<u64>> = (parts.into_par_iter().zip(mine))
             .with_min_len(LANES_A_TASK)

@@ -5,6 +5,7 @@ use super::frame::{self, Frame};
 use super::lane::{Energies, Lane};
 use crate::error::{Error, Result};
 use crate::guard::{guarded, unsound};
+use crate::layout::Tier;
 use crate::place::Plan;
 use crate::registry::Kind;
 use crate::strategy::{Half, PlanCx, RowTable, Run, Side};
@@ -22,16 +23,21 @@ struct Window {
 impl Cache {
     /// Bytes of one row in f16, and in the cheapest place a plan has for it, columns included.
     fn row_prices(&self) -> (usize, usize) {
-        let columns = self.columns.bytes();
-        let head_dim = self.shape.head_dim;
-        let cheapest = self
-            .layout
-            .tiers
-            .iter()
-            .map(|tier| tier.row_bytes(head_dim) + columns)
-            .min();
-        let cheapest = if self.layout.evicts { None } else { cheapest };
-        (self.shape.f16_row_bytes() + columns, cheapest.unwrap_or(0))
+        let full = self.shape.f16_row_bytes() + self.columns.bytes();
+        if self.layout.evicts {
+            return (full, 0);
+        }
+        let cheapest = self.tier_prices().into_iter().min();
+        (full, cheapest.unwrap_or(0) as usize)
+    }
+
+    /// Bytes of one row of each tier, columns included.
+    pub(super) fn tier_prices(&self) -> Vec<u32> {
+        let price = |(index, tier): (usize, &Tier)| {
+            let columns = self.columns.of_tier(&self.layout, index).bytes();
+            u32::try_from(tier.row_bytes(self.shape.head_dim) + columns).unwrap_or(u32::MAX)
+        };
+        self.layout.tiers.iter().enumerate().map(price).collect()
     }
 
     fn lanes_per_sequence(&self) -> usize {
@@ -231,13 +237,14 @@ impl Cache {
             first += lane.planned_rows(cut.leaving);
         }
         let cache_seed = self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let prices = self.tier_prices();
         let mut cx = PlanCx {
             shape: &self.shape,
             layout: &self.layout,
             seen,
             limit: self.budget,
             budget,
-            column_bytes: self.columns.bytes(),
+            prices: &prices,
             seed: cache_seed ^ seen as u64,
             cache_seed,
             sinks: cut.sinks,

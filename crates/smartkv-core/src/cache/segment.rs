@@ -1,7 +1,7 @@
 //! Packed rows of one tier of one lane, with the columns that follow them.
 
 use crate::kernels::Kernels;
-use crate::layout::Tier;
+use crate::layout::{Layout, Tier};
 use crate::packed::{PackedRows, Role, reserve, shrink};
 use crate::strategy::Half;
 
@@ -13,6 +13,15 @@ pub(super) struct Columns {
 }
 
 impl Columns {
+    /// Those of tier `tier`: a row that cannot move any more needs no score.
+    pub(super) fn of_tier(self, layout: &Layout, tier: usize) -> Self {
+        let moves = layout.evicts || tier + 1 < layout.tiers.len();
+        Self {
+            scores: self.scores && moves,
+            ..self
+        }
+    }
+
     /// Bytes of the columns of one row.
     pub(super) fn bytes(self) -> usize {
         let position = if self.positions { size_of::<u32>() } else { 0 };
@@ -160,8 +169,10 @@ impl Segment {
         self.v.push(kernels, &moving.v);
         reserve(&mut self.positions, moving.positions.len());
         self.positions.extend(&moving.positions);
-        reserve(&mut self.scores, moving.scores.len());
-        self.scores.extend(&moving.scores);
+        if self.columns.scores {
+            reserve(&mut self.scores, moving.scores.len());
+            self.scores.extend(&moving.scores);
+        }
     }
 
     /// Removes row `index`; the last row takes its place.

@@ -10,12 +10,11 @@ impl PlanCx<'_> {
     /// Rows of tier 0 that the budget pays for, over all lanes of the sequence.
     #[must_use]
     pub fn affordable(&self) -> usize {
-        let Some(tier) = self.layout.tiers.first() else {
+        let Some(&price) = self.prices.first() else {
             return 0;
         };
-        let price = tier.row_bytes(self.shape.head_dim) + self.column_bytes;
         self.budget.map_or(usize::MAX, |bytes| {
-            usize::try_from(bytes / price as u64).unwrap_or(usize::MAX)
+            usize::try_from(bytes / u64::from(price)).unwrap_or(usize::MAX)
         })
     }
 

@@ -24,8 +24,8 @@ pub struct PlanCx<'a> {
     /// Bytes that the rows of the table may take together, columns included; the window, sinks
     /// and statistics are already paid for. `None` without a budget.
     pub budget: Option<u64>,
-    /// Bytes of the columns of one row.
-    pub column_bytes: usize,
+    /// Bytes of a row in each tier, columns included.
+    pub prices: &'a [u32],
     /// A number that depends on the cache's seed and the tokens seen, for drawing lots.
     pub seed: u64,
     /// The rows that a plan may move, where they lie: nothing is copied. In the order of
@@ -90,13 +90,12 @@ impl PlanCx<'_> {
     /// unit of squared range ([`Format::loss`](crate::Format::loss)).
     #[must_use]
     pub fn menu(&self) -> Vec<Offer> {
-        let head_dim = self.shape.head_dim;
         self.layout
             .tiers
             .iter()
-            .map(|tier| Offer {
-                bytes: u32::try_from(tier.row_bytes(head_dim) + self.column_bytes)
-                    .unwrap_or(u32::MAX),
+            .zip(self.prices)
+            .map(|(tier, &bytes)| Offer {
+                bytes,
                 key_loss: tier.k.loss(),
                 value_loss: tier.v.loss(),
             })
@@ -115,7 +114,7 @@ pub struct Run<'a> {
     pub place: Place,
     /// Positions of the tokens; empty unless the layout keeps positions.
     pub position: &'a [u32],
-    /// Scores of the tracker; empty without one.
+    /// Scores of the tracker; empty without one, and in a tier that no row can leave.
     pub score: &'a [f32],
     /// Of the lane: mean over queries of `Σ_j (scale · q_j)²`, the gain from key errors to scores.
     pub query_energy: f32,
@@ -161,7 +160,7 @@ pub struct RowTable {
     pub place: Vec<Place>,
     /// Position of the token; empty unless the layout keeps positions.
     pub position: Vec<u32>,
-    /// Score of the tracker; empty without one.
+    /// Score of the tracker, 0 of rows that cannot move; empty without one.
     pub score: Vec<f32>,
     /// Mean squared range of the key's scale groups.
     pub key_spread: Vec<f32>,
@@ -192,10 +191,17 @@ impl RowTable {
         for run in runs {
             table.place.resize(run.first + run.len(), run.place);
             table.position.extend_from_slice(run.position);
-            table.score.extend_from_slice(run.score);
+            if !run.score.is_empty() {
+                // Rows that cannot move have none.
+                table.score.resize(run.first, 0.0);
+                table.score.extend_from_slice(run.score);
+            }
             table.lane_ends[run.lane..].fill(run.first + run.len());
             table.query_energy[run.lane] = run.query_energy;
             table.value_energy[run.lane] = run.value_energy;
+        }
+        if !table.score.is_empty() {
+            table.score.resize(table.place.len(), 0.0);
         }
         table.key_spread.resize(table.place.len(), 0.0);
         table.value_spread.resize(table.place.len(), 0.0);
