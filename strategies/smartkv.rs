@@ -32,13 +32,13 @@ pub struct SmartKv {
     /// Channels that share a scale; 0 is the whole head.
     pub group_size: usize,
     /// Newest tokens kept in f16, at most.
-    #[default(16)]
+    #[default(8)]
     pub window: usize,
     /// First tokens kept in f16.
-    #[default(4)]
+    #[default(1)]
     pub sinks: usize,
     /// Tokens between two allocations.
-    #[default(16)]
+    #[default(8)]
     #[range(1..)]
     pub realloc_every: usize,
     /// Rotate each head by a Hadamard transform before rounding (`QuaRot`, arXiv 2404.00456).
@@ -46,10 +46,13 @@ pub struct SmartKv {
     pub rotate: bool,
     /// Round to the levels of a Gaussian (`TurboQuant`, arXiv 2504.19874) instead of a uniform grid:
     /// one f16 a row instead of two, and less error once rotated. Not for 8 bits, nor with groups.
+    #[default(true)]
     pub gaussian: bool,
     /// Store keys and values less each lane's mean: attention does not notice.
+    #[default(true)]
     pub center: bool,
     /// Factors on key channels, undone in the queries.
+    #[default(Balance::Energy)]
     pub balance: Balance,
     /// Exponent on the score. 2 would be the variance of the output error if attention stayed as
     /// it was; a lower one trusts past attention less. 0 ignores it.

@@ -99,6 +99,9 @@ pub fn formats(head_dim: usize) -> Vec<Format> {
                 formats.push(Format::asymmetric(bits, group).with_codebook(codebook(bits)));
                 formats.push(Format::symmetric(bits, group).with_codebook(codebook(bits)));
             }
+            let gaussian = Codebook::gaussian(bits).expect("levels of these bits");
+            formats.push(Format::symmetric(bits, 0).with_codebook(gaussian));
+            formats.push(Format::symmetric(bits, 16).with_codebook(gaussian));
         }
     }
     formats.retain(|format| format.check(head_dim).is_ok());

@@ -103,7 +103,7 @@ impl<S: Simd, I: Integers> Kernels for Cpu<S, I> {
     }
 
     fn scores(&self, keys: Rows<'_>, q: &[f32], out: &mut [f32], stride: usize) {
-        if !packed::takes(keys.format, keys.head_dim) {
+        if !packed::takes::<S>(keys.format, keys.head_dim) {
             return Reference.scores(keys, q, out, stride);
         }
         let n = queries(q, keys.head_dim);
@@ -128,7 +128,7 @@ impl<S: Simd, I: Integers> Kernels for Cpu<S, I> {
     }
 
     fn mix(&self, values: Rows<'_>, p: &[f32], stride: usize, acc: &mut [f32]) {
-        if !packed::takes(values.format, values.head_dim) {
+        if !packed::takes::<S>(values.format, values.head_dim) {
             return Reference.mix(values, p, stride, acc);
         }
         let n = queries(acc, values.head_dim);
@@ -168,7 +168,7 @@ impl<S: Simd, I: Integers> Kernels for Cpu<S, I> {
     }
 
     fn decode(&self, rows: Rows<'_>, out: &mut [f32]) {
-        if !packed::takes(rows.format, rows.head_dim) {
+        if !packed::takes::<S>(rows.format, rows.head_dim) {
             return Reference.decode(rows, out);
         }
         dispatch!(self.0, rows.format, rows.head_dim, decode(rows, out));

@@ -105,6 +105,8 @@ pub(super) fn encode_tiles(
         scales,
         zeros,
     } = out;
+    let whole = TILE_ROWS.max(format.block_rows()) * head_dim;
+    assert!(x.len().is_multiple_of(whole), "whole tiles and blocks");
     let mut codes = vec![0u8; x.len()];
     match format.axis {
         Axis::Channels => {

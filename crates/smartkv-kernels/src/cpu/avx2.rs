@@ -1,6 +1,6 @@
 //! Eight lanes: AVX2 with FMA and F16C.
 
-use super::simd::{F8, Grid, Kernel, LEVEL, Simd};
+use super::simd::{F8, Grid, Kernel, LEVEL, MAX_LANES, Simd};
 use half::f16;
 use std::arch::x86_64::*;
 
@@ -14,6 +14,7 @@ impl Simd for Avx2 {
 
     const NAME: &'static str = "avx2";
     const LANES: usize = 8;
+    const TABLE_BITS: usize = 3;
     const TILE_QUERIES: usize = 6;
 
     fn detect() -> Option<Self> {
@@ -121,6 +122,17 @@ impl Simd for Avx2 {
         };
         Grid {
             scale: self.fma(codes, scale, zero),
+            zero,
+        }
+    }
+
+    #[inline(always)]
+    fn table(self, levels: &[f32; MAX_LANES], scale: f32, zero: f32) -> Grid<Self::V> {
+        let (scale, zero) = (self.splat(scale), self.splat(zero));
+        // SAFETY: there are at least as many levels as lanes.
+        let levels = unsafe { self.load(levels.as_ptr()) };
+        Grid {
+            scale: self.fma(levels, scale, zero),
             zero,
         }
     }

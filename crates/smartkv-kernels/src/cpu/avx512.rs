@@ -1,7 +1,7 @@
 //! Sixteen lanes: AVX-512 F, BW, DQ and VL.
 
 use super::avx2::Avx2;
-use super::simd::{F8, Grid, Kernel, LEVEL, Simd, width};
+use super::simd::{F8, Grid, Kernel, LEVEL, MAX_LANES, Simd, width};
 use half::f16;
 use std::arch::x86_64::*;
 
@@ -15,6 +15,7 @@ impl Simd for Avx512 {
 
     const NAME: &'static str = "avx512";
     const LANES: usize = 16;
+    const TABLE_BITS: usize = 4;
     const TILE_QUERIES: usize = 8;
 
     fn detect() -> Option<Self> {
@@ -123,6 +124,17 @@ impl Simd for Avx512 {
         };
         Grid {
             scale: self.fma(codes, scale, zero),
+            zero,
+        }
+    }
+
+    #[inline(always)]
+    fn table(self, levels: &[f32; MAX_LANES], scale: f32, zero: f32) -> Grid<Self::V> {
+        let (scale, zero) = (self.splat(scale), self.splat(zero));
+        // SAFETY: there are at least as many levels as lanes.
+        let levels = unsafe { self.load(levels.as_ptr()) };
+        Grid {
+            scale: self.fma(levels, scale, zero),
             zero,
         }
     }

@@ -12,12 +12,18 @@ const MAX_GRIDS: usize = MAX_LANES * MAX_HEAD_DIM / 8;
 /// Most rows whose scales are widened at once.
 const MAX_GRID_ROWS: usize = 128;
 
-/// Whether the vector kernels take rows of this shape.
-pub(super) fn takes(format: Format, head_dim: usize) -> bool {
-    let fits = (8..=MAX_HEAD_DIM).contains(&head_dim) && head_dim.is_multiple_of(8);
-    let plain =
-        format.bits.is_float() || (format.axis == Axis::Channels && format.codebook.is_none());
-    fits && plain && format.check(head_dim).is_ok() && format.group(head_dim).is_multiple_of(8)
+/// Whether the vector kernels of `S`, or of its narrower set, take rows of this shape.
+pub(super) fn takes<S: Simd>(format: Format, head_dim: usize) -> bool {
+    let inside = (8..=MAX_HEAD_DIM).contains(&head_dim) && head_dim.is_multiple_of(8);
+    let known = inside
+        && (format.bits.is_float() || format.axis == Axis::Channels)
+        && format.check(head_dim).is_ok()
+        && format.group(head_dim).is_multiple_of(8);
+    let tables = || match fits::<S>(format, head_dim) {
+        true => S::TABLE_BITS,
+        false => <S::Narrow as Simd>::TABLE_BITS,
+    };
+    known && (format.codebook.is_none() || format.bits.count() <= tables())
 }
 
 /// Whether no group of such a row ends within a vector of `S`.
@@ -56,7 +62,10 @@ impl<'a> Packed<'a> {
             len,
             ..
         } = rows;
-        assert!(takes(format, head_dim), "{format}, head_dim {head_dim}");
+        assert!(
+            takes::<S>(format, head_dim),
+            "{format}, head_dim {head_dim}"
+        );
         let row_bytes = format.payload_bytes(head_dim);
         let (scales, zeros) = (format.scales(head_dim), format.zeros(head_dim));
         assert!(
@@ -148,6 +157,8 @@ pub(super) struct Grids {
     scale: [MaybeUninit<f32>; MAX_GRIDS],
     zero: [MaybeUninit<f32>; MAX_GRIDS],
     groups: usize,
+    /// Values of the codes of a codebook, in units of the scale.
+    levels: Option<[f32; MAX_LANES]>,
 }
 
 impl Grids {
@@ -158,6 +169,7 @@ impl Grids {
             scale: none,
             zero: none,
             groups,
+            levels: None,
         }
     }
 
@@ -176,7 +188,17 @@ impl Grids {
         let cut = start * self.groups..(start + count) * self.groups;
         let entries = cut.len();
         widen(simd, &rows.scales[cut.clone()], &mut self.scale);
-        if rows.format.symmetric {
+        if let Some(book) = &rows.format.codebook {
+            // Shorter codes are looked up without their high bits being cleared: the table
+            // repeats.
+            let code = |lane: usize| lane & ((1 << width(BITS).min(4)) - 1);
+            self.levels = Some(std::array::from_fn(|lane| {
+                f32::from(book.levels()[code(lane)])
+            }));
+        }
+        if rows.format.symmetric && self.levels.is_some() {
+            self.zero[..entries].fill(MaybeUninit::new(0.0));
+        } else if rows.format.symmetric {
             let half = -((1u32 << (width(BITS) - 1)) as f32);
             for (zero, scale) in self.zero[..entries].iter_mut().zip(&self.scale) {
                 // SAFETY: `widen` has just written as many scales.
@@ -210,7 +232,10 @@ impl Grids {
                 self.zero.get_unchecked(at).assume_init(),
             )
         };
-        simd.grid::<BITS>(scale, zero)
+        match &self.levels {
+            Some(levels) => simd.table(levels, scale, zero),
+            None => simd.grid::<BITS>(scale, zero),
+        }
     }
 }
 

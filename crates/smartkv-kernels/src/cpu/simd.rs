@@ -37,6 +37,8 @@ pub(super) trait Simd: Copy + Debug + Send + Sync + 'static {
     const NAME: &'static str;
     /// Values in a vector: 8 or 16.
     const LANES: usize;
+    /// Widest codes whose values a table in one vector holds.
+    const TABLE_BITS: usize;
     /// Queries that the tile kernel holds in registers, at most 8.
     const TILE_QUERIES: usize;
 
@@ -81,6 +83,8 @@ pub(super) trait Simd: Copy + Debug + Send + Sync + 'static {
 
     /// What [`Simd::decode`] needs to know of a group with this scale and zero point.
     fn grid<const BITS: usize>(self, scale: f32, zero: f32) -> Grid<Self::V>;
+    /// The same of a codebook's levels, for codes of at most [`Simd::TABLE_BITS`].
+    fn table(self, levels: &[f32; MAX_LANES], scale: f32, zero: f32) -> Grid<Self::V>;
     /// Bytes that decoding may read beyond those that it decodes.
     fn overread<const BITS: usize>() -> usize;
     /// Decodes `LANES` elements of a group; 16 bits stand for f16, and [`F8`] and [`LEVEL`] for
