@@ -9,6 +9,8 @@ mod bench;
 mod budgets;
 #[path = "cli/calibrating.rs"]
 mod calibrating;
+#[path = "cli/comparing.rs"]
+mod comparing;
 #[path = "cli/configs.rs"]
 mod configs;
 #[path = "cli/files.rs"]
