@@ -142,6 +142,7 @@ impl Strategy for SmartKv {
             menu: &menu,
             budget: budget.saturating_sub(settled as u64 * price),
             seed: cx.seed,
+            ..Problem::default()
         };
         let offers = cx.allocate(self.allocator.as_ref(), &problem)?;
         Ok(Plan::Move(moves(open, &offers)))
