@@ -163,7 +163,7 @@ mod tests {
     ];
 
     /// Bytes of each of three layers of 40 rows, the last with settled rows for 10 of them.
-    fn bytes(config: LayerAware, budget: u64) -> Vec<u64> {
+    fn bytes(config: &LayerAware, budget: u64) -> Vec<u64> {
         let damage: Vec<f32> = (0u16..110).map(|row| f32::from(row * 7 % 50)).collect();
         let problem = Problem {
             key_damage: &damage,
@@ -189,20 +189,20 @@ mod tests {
 
     #[test]
     fn equal_layers_get_equal_bytes_settled_ones_included() {
-        assert_eq!(bytes(config(Shares::Equal), 3 * 1200 - 200), [1200, 1200, 1000]);
-        assert_eq!(bytes(config(Shares::Equal), 1 << 40), [1600, 1600, 1200]);
+        assert_eq!(bytes(&config(Shares::Equal), 3 * 1200 - 200), [1200, 1200, 1000]);
+        assert_eq!(bytes(&config(Shares::Equal), 1 << 40), [1600, 1600, 1200]);
     }
 
     #[test]
     fn shares_fall_as_configured_within_what_offers_allow() {
         // 1600 : 1200 : 800, of which 200 are settled.
-        let falling = bytes(config(Shares::Linear), 3400);
+        let falling = bytes(&config(Shares::Linear), 3400);
         assert_eq!(falling, [1600, 1200, 600]);
         let steep = LayerAware { ratio: 0.01, ..config(Shares::Exponential) };
-        assert_eq!(bytes(steep, 3400), [1600, 1200, 600]);
+        assert_eq!(bytes(&steep, 3400), [1600, 1200, 600]);
         let sensitivities = vec![1.0, 0.0, 0.75];
         let given = LayerAware { sensitivities, ..config(Shares::Given) };
-        assert_eq!(bytes(given, 800 + 1200 + 700), [1200, 800, 700]);
+        assert_eq!(bytes(&given, 800 + 1200 + 700), [1200, 800, 700]);
     }
 
     #[test]

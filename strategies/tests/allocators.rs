@@ -97,7 +97,7 @@ fn problems(rows: std::ops::Range<usize>) -> impl Strategy<Value = Owned> {
     (menus(), rows, 0.0f64..1.1, any::<bool>()).prop_map(|(menu, rows, share, measured)| {
         let best: Vec<u8> = rows
             .iter()
-            .map(|r| u8::try_from(r.2.saturating_sub(50) % menu.len()).unwrap())
+            .map(|r| u8::try_from(r.2.saturating_sub(50) % menu.len()).expect("a few offers"))
             .collect();
         let (first, last) = (
             f64::from(menu[0].bytes),
@@ -170,7 +170,7 @@ fn exhaustive(problem: &Problem<'_>, row: usize, left: u64) -> f64 {
     if row == problem.rows() {
         return 0.0;
     }
-    let offers = problem.best[row]..u8::try_from(problem.menu.len()).unwrap();
+    let offers = problem.best[row]..u8::try_from(problem.menu.len()).expect("a few offers");
     offers
         .filter(|&offer| problem.price(offer) <= left)
         .map(|offer| {
@@ -184,7 +184,7 @@ fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build()
-        .unwrap()
+        .expect("threads")
         .install(work)
 }
 

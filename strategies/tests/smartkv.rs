@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn build(mut config: Value) -> Arc<dyn Strategy> {
     config["type"] = json!("smartkv");
-    registry::strategy(&config).unwrap()
+    registry::strategy(&config).expect("a configuration")
 }
 
 #[test]
@@ -62,11 +62,11 @@ fn only_the_last_offer_may_evict_and_half_a_row_cannot_go() {
 
 /// The attention output of a prompt and some tokens, and the bytes after.
 fn run(strategy: &Arc<dyn Strategy>, budget: f64) -> (Vec<f32>, u64) {
-    let shape = CacheShape::new(2, 1, 4, 2, 64).unwrap();
+    let shape = CacheShape::new(2, 1, 4, 2, 64).expect("a shape");
     let mut cache = Cache::builder(shape, Arc::clone(strategy))
         .budget(Some(Budget::Ratio(budget)))
         .build()
-        .unwrap();
+        .expect("a cache");
     let mut chunks = vec![300];
     chunks.extend([1; 40]);
     let inputs = Inputs::new(shape, 340, 11);
