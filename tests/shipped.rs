@@ -39,7 +39,7 @@ fn the_registry_has_what_is_linked_and_no_name_twice() {
         "marginal",
         "random",
         "rate_distortion",
-        "uniform",
+        "uniform_bits",
     ] {
         assert!(names(Kind::Allocator).contains(&name), "{name}");
     }

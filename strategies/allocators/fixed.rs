@@ -2,7 +2,7 @@
 
 use super::greedy::by_importance;
 use super::marginal::cheapest_bytes;
-use super::uniform::level;
+use super::uniform_bits::level;
 use smartkv_core::{Allocator, Infeasible, Problem, allocator, config};
 
 /// Gives fixed shares of the rows to the best offers by rank, and the rest one common offer.
@@ -11,7 +11,7 @@ use smartkv_core::{Allocator, Infeasible, Problem, allocator, config};
 /// 2402.18096; `ZipCache`, arXiv 2405.14256): damage decides a row's rank, but not how many rows
 /// get what. Rows are ranked by the damage they would take at the cheapest offer; with a tracker
 /// that scores positions and damages of the seed that is the order of positions. Rows beyond the
-/// shares get the best common offer that the budget affords, as in `uniform`. Where the budget does
+/// shares get the best common offer that the budget affords, as in `uniform_bits`. Where the budget does
 /// not pay for the shares, the last in rank get less.
 #[config]
 pub struct Fixed {

@@ -153,7 +153,7 @@ fn share(claims: &[Claim], budget: u64) -> Vec<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::allocators::uniform::Uniform;
+    use crate::allocators::uniform_bits::UniformBits;
     use smartkv_core::Offer;
 
     const MENU: [Offer; 3] = [
@@ -184,7 +184,7 @@ mod tests {
     }
 
     fn config(shares: Shares) -> LayerAware {
-        LayerAware { shares, allocator: Box::new(Uniform::default()), ..LayerAware::default() }
+        LayerAware { shares, allocator: Box::new(UniformBits::default()), ..LayerAware::default() }
     }
 
     #[test]

@@ -28,7 +28,7 @@ fn the_shipped_allocators_are_registered() {
         "marginal",
         "random",
         "rate_distortion",
-        "uniform",
+        "uniform_bits",
     ];
     assert_eq!(names, expected);
 }

@@ -10,10 +10,10 @@ use smartkv_core::{Allocator, Infeasible, Problem, allocator, config};
 /// have it, so that bytes compare with those of other allocators. Rows that were lowered before
 /// stay so.
 #[config]
-pub struct Uniform;
+pub struct UniformBits;
 
-#[allocator("uniform")]
-impl Allocator for Uniform {
+#[allocator("uniform_bits")]
+impl Allocator for UniformBits {
     fn allocate(&self, problem: &Problem<'_>) -> Result<Vec<u8>, Infeasible> {
         cheapest_bytes(problem)?;
         let mut offers = vec![0; problem.rows()];
@@ -75,7 +75,7 @@ mod tests {
             budget,
             ..Problem::default()
         };
-        Uniform::default().allocate(&problem).unwrap()
+        UniformBits::default().allocate(&problem).unwrap()
     }
 
     #[test]
