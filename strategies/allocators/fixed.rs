@@ -11,8 +11,8 @@ use smartkv_core::{Allocator, Infeasible, Problem, allocator, config};
 /// 2402.18096; `ZipCache`, arXiv 2405.14256): damage decides a row's rank, but not how many rows
 /// get what. Rows are ranked by the damage they would take at the cheapest offer; with a tracker
 /// that scores positions and damages of the seed that is the order of positions. Rows beyond the
-/// shares get the best common offer that the budget affords, as in `uniform_bits`. Where the budget does
-/// not pay for the shares, the last in rank get less.
+/// shares get the best common offer that the budget affords, as in `uniform_bits`. Where the budget
+/// does not pay for the shares, the last in rank get less.
 #[config]
 pub struct Fixed {
     /// Shares of the rows that get each offer, best first: `[0.02, 0.1]` gives 2% the first and 10%

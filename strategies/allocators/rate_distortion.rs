@@ -10,8 +10,8 @@ use std::collections::BinaryHeap;
 ///
 /// The classic way to share bits (Shoham and Gersho, 1988, doi 10.1109/29.90373): for any price
 /// each row's choice is its own, and bytes fall as the price rises, so bisection finds the lowest
-/// that fits. That is optimal for the bytes it spends; what is left of the budget then goes where it
-/// returns most.
+/// that fits. That is optimal for the bytes it spends; what is left of the budget then goes where
+/// it returns most.
 #[config]
 pub struct RateDistortion;
 
