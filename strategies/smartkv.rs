@@ -1,5 +1,13 @@
 //! SmartKV: track, allocate, quantise.
 
+// Relative to this folder: the build script names this file by its path.
+#[path = "smartkv/damage.rs"]
+mod damage;
+#[path = "smartkv/hysteresis.rs"]
+mod hysteresis;
+
+pub use damage::Damage;
+
 use crate::allocators::marginal::Marginal;
 use crate::trackers::ema::Ema;
 use rayon::prelude::*;
@@ -26,7 +34,8 @@ pub struct SmartKv {
     /// What spends the budget.
     #[default(Box::new(Marginal::default()))]
     pub allocator: Box<dyn Allocator>,
-    /// Key and value bits on offer, best first.
+    /// Key and value bits on offer, best first: 2, 3, 4, 8 or 16 (f16). `[0, 0]` may be the last:
+    /// then rows may be evicted, and any budget can be held.
     #[default([[8, 8], [8, 4], [4, 4], [4, 3], [3, 3], [3, 2], [2, 2]].to_vec())]
     pub bits: Vec<[u8; 2]>,
     /// Channels that share a scale; 0 is the whole head.
@@ -59,6 +68,16 @@ pub struct SmartKv {
     #[default(0.5)]
     #[range(0.0..)]
     pub power: f64,
+    /// How the damage of storing a row in fewer bits is told beforehand.
+    pub damage: Damage,
+    /// For damages of the seed: the utility of bits is bits to this power.
+    #[default(0.5)]
+    #[range(above 0.0..)]
+    pub alpha: f64,
+    /// Rows in a tier stay there unless a plan that lowers some of them saves at least this share
+    /// of the expected damage. 0 lets every plan be carried out.
+    #[range(0.0..1.0)]
+    pub hysteresis: f64,
 }
 
 /// Importance of a token that no observed query attended to: it may still matter later.
@@ -78,8 +97,12 @@ impl Strategy for SmartKv {
                 _ => Format::asymmetric(bits, self.group_size),
             })
         };
+        let (kept, evicts) = match self.bits.split_last() {
+            Some(([0, 0], kept)) => (kept, true),
+            _ => (self.bits.as_slice(), false),
+        };
         let mut tiers = Vec::new();
-        for &[key, value] in &self.bits {
+        for &[key, value] in kept {
             tiers.push(Tier { k: format(key)?, v: format(value)? });
         }
         let cheaper = |pair: &[Tier]| {
@@ -99,7 +122,7 @@ impl Strategy for SmartKv {
             center: self.center,
             balance: self.balance,
             positions: false,
-            evicts: false,
+            evicts,
         })
     }
 
@@ -112,13 +135,18 @@ impl Strategy for SmartKv {
     }
 
     fn plan(&self, cx: &PlanCx<'_>) -> Result<Plan> {
-        let Some(budget) = cx.budget else { return Ok(Plan::FlushTo(Place::Tier(0))) };
-        let menu = cx.menu();
+        let tiers = cx.layout.tiers.len();
+        let Some(budget) = cx.budget else { return Ok(Plan::FlushTo(place_of(0, tiers))) };
+        let menu = self.menu(cx);
         // Rows in the cheapest tier stay there: all they do is cost.
         let cheapest = (0u8..).map(Place::Tier).nth(menu.len() - 1);
         let stays = |run: &Run<'_>| Some(run.place) == cheapest;
-        let settled: usize = cx.runs.iter().filter(|run| stays(run)).map(Run::len).sum();
         let price = menu.last().map_or(0, |offer| u64::from(offer.bytes));
+        let lanes = cx.shape.layers * cx.shape.kv_heads;
+        let (mut settled, mut lane_ends) = (vec![0; lanes], vec![0; lanes]);
+        for run in cx.runs.iter().filter(|run| stays(run)) {
+            settled[run.lane] += run.len() as u64 * price;
+        }
         let open = cx.runs.iter().filter(|run| !stays(run));
 
         let rows = open.clone().map(Run::len).sum();
@@ -132,27 +160,35 @@ impl Strategy for SmartKv {
             (value, values) = values.split_at_mut(run.len());
             parts.push((run, key, value));
             best.resize(best.len() + run.len(), best_offer(run));
+            lane_ends[run.lane] = best.len();
         }
+        running_maximum(&mut lane_ends);
         parts.into_par_iter().for_each(|(run, key, value)| {
-            run.spreads(key, value);
-            self.weigh(run, key, value);
+            self.damage_of(run, key, value);
         });
 
-        let problem = Problem {
+        let mut problem = Problem {
             key_damage: &key_damage,
             value_damage: &value_damage,
             best: &best,
             menu: &menu,
-            budget: budget.saturating_sub(settled as u64 * price),
+            budget: budget.saturating_sub(settled.iter().sum()),
             seed: cx.seed,
+            damages: &[],
+            lane_ends: &lane_ends,
+            kv_heads: cx.shape.kv_heads,
+            settled: &settled,
         };
+        let damages = self.measured(cx, open.clone(), &problem);
+        problem.damages = &damages;
         let offers = cx.allocate(self.allocator.as_ref(), &problem)?;
-        Ok(Plan::Move(moves(open, &offers)))
+        let offers = self.settle(cx, open.clone(), &problem, offers)?;
+        Ok(Plan::Move(moves(open, &offers, tiers)))
     }
 }
 
 impl SmartKv {
-    /// Turns the spreads of a run's rows into expected damages.
+    /// Turns the spreads, or errors, of a run's rows into expected damages.
     fn weigh(&self, run: &Run<'_>, key: &mut [f32], value: &mut [f32]) {
         // Relative to the lane's own values, so that layers compare.
         let factors = (run.query_energy, 1.0 / run.value_energy.max(f32::MIN_POSITIVE));
@@ -194,11 +230,29 @@ fn best_offer(run: &Run<'_>) -> u8 {
     }
 }
 
+/// Ends of lanes where those of lanes without rows are missing.
+fn running_maximum(ends: &mut [usize]) {
+    let mut most = 0;
+    for end in ends {
+        most = most.max(*end);
+        *end = most;
+    }
+}
+
+/// Where an offer is: what comes after the tiers is eviction.
+fn place_of(offer: u8, tiers: usize) -> Place {
+    if usize::from(offer) < tiers { Place::Tier(offer) } else { Place::Evicted }
+}
+
 /// Rows of the runs that are compared together.
 const COMPARED: usize = 64;
 
 /// The rows of `runs`, which have these offers, that have to move for them.
-fn moves<'a>(runs: impl Iterator<Item = &'a Run<'a>>, mut offers: &[u8]) -> Vec<Move> {
+fn moves<'a>(
+    runs: impl Iterator<Item = &'a Run<'a>>,
+    mut offers: &[u8],
+    tiers: usize,
+) -> Vec<Move> {
     let mut moves = Vec::new();
     for run in runs {
         let own;
@@ -210,7 +264,7 @@ fn moves<'a>(runs: impl Iterator<Item = &'a Run<'a>>, mut offers: &[u8]) -> Vec<
                 continue;
             }
             for (row, &offer) in (first..).zip(own) {
-                let to = Place::Tier(offer);
+                let to = place_of(offer, tiers);
                 if to != run.place {
                     #[expect(clippy::cast_possible_truncation, reason = "as Move counts rows")]
                     moves.push(Move { row: row as u32, to });

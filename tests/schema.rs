@@ -105,7 +105,7 @@ fn what_the_program_refuses_the_schema_refuses() {
         json!({"type": "uniform", "key_bits": "4"}),
         json!({"type": "uniform", "key_bits": -1}),
         json!({"type": "uniform", "rotate": 1}),
-        json!({"type": "smartkv", "tracker": {"type": "random"}}),
+        json!({"type": "smartkv", "tracker": {"type": "marginal"}}),
         json!({"type": "smartkv", "tracker": {"type": "ema", "decay": 1}}),
         json!({"type": "smartkv", "realloc_every": 0}),
         json!({"type": "smartkv", "bits": [[8, 4, 2]]}),

@@ -31,7 +31,16 @@ fn the_registry_has_what_is_linked_and_no_name_twice() {
     for name in ["adaptive", "equal", "global", "pyramid"] {
         assert!(names(Kind::Split).contains(&name), "{name}");
     }
-    for name in ["marginal", "random"] {
+    for name in [
+        "dynamic_programming",
+        "fixed",
+        "greedy",
+        "layer_aware",
+        "marginal",
+        "random",
+        "rate_distortion",
+        "uniform_bits",
+    ] {
         assert!(names(Kind::Allocator).contains(&name), "{name}");
     }
     for kind in [Kind::Strategy, Kind::Tracker, Kind::Allocator, Kind::Split] {

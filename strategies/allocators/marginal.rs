@@ -3,6 +3,8 @@
 // Relative to this folder: the build script names this file by its path.
 #[path = "marginal/hulls.rs"]
 mod hulls;
+#[path = "marginal/table.rs"]
+mod table;
 
 use hulls::{Edge, Hulls};
 use rayon::prelude::*;
@@ -26,7 +28,10 @@ pub struct Marginal;
 #[allocator("marginal")]
 impl Allocator for Marginal {
     fn allocate(&self, problem: &Problem<'_>) -> Result<Vec<u8>, Infeasible> {
-        cheapest_bytes(problem)?;
+        let cheapest = cheapest_bytes(problem)?;
+        if !problem.damages.is_empty() {
+            return Ok(table::allocate(problem, cheapest));
+        }
         let hulls = Hulls::new(problem.menu);
         let last = LastUpgrades::new(problem, &hulls);
         let open = last.open(problem.budget);
@@ -308,7 +313,8 @@ mod tests {
             let n = rows.len() as f64;
             let budget = (44.0 * n + share * 96.0 * n) as u64;
             let problem = Problem {
-                key_damage: &key, value_damage: &value, best: &best, menu: &MENU, budget, seed: 0,
+                key_damage: &key, value_damage: &value, best: &best, menu: &MENU, budget,
+                ..Problem::default()
             };
             let offers = Marginal::default().allocate(&problem).unwrap();
             let (bytes, loss) = total(&problem, &offers);
@@ -341,7 +347,8 @@ mod tests {
             let best: Vec<u8> = rows.iter().map(|r| r.2).collect();
             let budget = ((44.0 + share * 96.0) * rows.len() as f64) as u64;
             let problem = Problem {
-                key_damage: &key, value_damage: &value, best: &best, menu: &MENU, budget, seed: 0,
+                key_damage: &key, value_damage: &value, best: &best, menu: &MENU, budget,
+                ..Problem::default()
             };
             let offers = Marginal::default().allocate(&problem).unwrap();
 
@@ -373,7 +380,7 @@ mod tests {
     fn says_what_is_missing() {
         let problem = Problem {
             key_damage: &[1.0; 3], value_damage: &[1.0; 3], best: &[0; 3], menu: &MENU,
-            budget: 100, seed: 0,
+            budget: 100, ..Problem::default()
         };
         let error = Marginal::default().allocate(&problem).unwrap_err();
         assert_eq!(error, Infeasible { rows: 3, needed: 132, budget: 100 });

@@ -61,6 +61,7 @@ mod tests {
             menu: &MENU,
             budget,
             seed: 7,
+            ..Problem::default()
         };
         Random::default().allocate(&problem).unwrap()
     }

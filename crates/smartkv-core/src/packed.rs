@@ -8,6 +8,7 @@
 //! in whole blocks, with `head_dim` scales (and zero points) a block.
 
 mod attention;
+mod errors;
 mod moves;
 mod spreads;
 mod storage;

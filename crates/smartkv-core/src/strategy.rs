@@ -5,6 +5,7 @@
 mod allocate;
 mod keep;
 mod lane_rows;
+mod problem;
 mod rows;
 mod split;
 
@@ -145,8 +146,9 @@ pub struct Offer {
 /// Choose one offer for every row, spending at most `budget` bytes.
 ///
 /// The damage of giving row `i` offer `o` is
-/// `key_damage[i] * menu[o].key_loss + value_damage[i] * menu[o].value_loss`.
-#[derive(Debug, Clone, Copy)]
+/// `key_damage[i] * menu[o].key_loss + value_damage[i] * menu[o].value_loss`, or an entry of
+/// `damages`: [`damage`](Self::damage) tells. Rows are ordered by layer, then kv head.
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Problem<'a> {
     /// Weight of key errors, per row; finite and not negative.
     pub key_damage: &'a [f32],
@@ -160,6 +162,16 @@ pub struct Problem<'a> {
     pub budget: u64,
     /// For allocators that draw lots.
     pub seed: u64,
+    /// Where damages are not the product: that of every row under every offer,
+    /// `[rows, menu.len()]`. Empty where they are.
+    pub damages: &'a [f32],
+    /// End of each lane's rows. Empty when nobody knows: then all rows are of one layer.
+    pub lane_ends: &'a [usize],
+    /// Lanes of a layer.
+    pub kv_heads: usize,
+    /// Bytes of each lane's rows that cannot change any more: they are not among these rows, nor
+    /// are their bytes part of `budget`. Empty when there are none.
+    pub settled: &'a [u64],
 }
 
 /// A budget that not even the cheapest offers meet.

@@ -90,6 +90,7 @@ impl Strategy for BadStrategy {
             menu: &cx.menu(),
             budget: cx.budget.unwrap_or(u64::MAX),
             seed: 0,
+            ..Problem::default()
         };
         let offers = cx.allocate(self.allocator.as_ref(), &problem)?;
         Ok(Plan::Assign(offers.into_iter().map(Place::Tier).collect()))

@@ -1,8 +1,9 @@
 //! What a strategy sees when it plans: the rows of one sequence, where they lie or as flat columns.
 
 use crate::budget::Budget;
+use crate::format::Format;
 use crate::kernels::Kernels;
-use crate::layout::Layout;
+use crate::layout::{Layout, Tier};
 use crate::packed::PackedRows;
 use crate::place::Place;
 use crate::shape::CacheShape;
@@ -147,6 +148,21 @@ impl Run<'_> {
     pub fn spreads(&self, key: &mut [f32], value: &mut [f32]) {
         self.keys.spreads(self.kernels, self.rows.clone(), key);
         self.values.spreads(self.kernels, self.rows.clone(), value);
+    }
+
+    /// Mean squared error of an element of each key and each value once stored in each of `tiers`:
+    /// the rows are encoded and decoded, which costs that much. `[tiers, rows]`.
+    ///
+    /// # Panics
+    /// When there is not one entry for each row of each tier, or a tier keeps rows in blocks that
+    /// these rows do not fill.
+    pub fn errors(&self, tiers: &[Tier], key: &mut [f32], value: &mut [f32]) {
+        let formats = |half: fn(&Tier) -> Format| tiers.iter().map(half).collect::<Vec<_>>();
+        let (rows, kernels) = (&self.rows, self.kernels);
+        self.keys
+            .errors(kernels, rows.clone(), &formats(|t| t.k), key);
+        self.values
+            .errors(kernels, rows.clone(), &formats(|t| t.v), value);
     }
 }
 
