@@ -95,8 +95,7 @@ impl Strategy for SmartKv {
             rotate: rotate.into(),
             center: self.center,
             balance: self.balance,
-            positions: false,
-            evicts: false,
+            ..Layout::constant(Tier::same(Format::F16))
         })
     }
 

@@ -25,7 +25,7 @@ use crate::shape::CacheShape;
 use crate::strategy::{Seen, Strategy, Tracker, Watch};
 use attend::{Heads, LaneStep, Scratch};
 use half::f16;
-use lane::{Energies, Lane};
+use lane::Lane;
 use rayon::prelude::*;
 use segment::Columns;
 use serde::{Deserialize, Serialize};
@@ -120,7 +120,7 @@ impl CacheBuilder {
             scores,
         };
         let budget = budget.or_else(|| strategy.default_budget());
-        let lane = Lane::new(&layout, shape.head_dim, columns);
+        let lane = Lane::new(&layout, &shape, columns);
         let cache = Cache {
             lanes: vec![lane; shape.layers * shape.lanes()],
             seen: vec![0; shape.batch],
@@ -140,6 +140,7 @@ impl CacheBuilder {
             kernels,
         };
         cache.check_simulation()?;
+        cache.check_rope()?;
         cache.check_budget()?;
         Ok(cache)
     }
@@ -261,20 +262,33 @@ impl Cache {
     }
 
     fn live_bytes(&self) -> usize {
-        let statistics = if self.columns.scores {
-            size_of::<Energies>()
-        } else {
-            0
-        };
         let lane_bytes = |lane: &Lane| -> usize {
             let segments = lane.segments().map(segment::Segment::bytes);
             let rows: usize = segments.map(|b| b.payload + b.metadata + b.scores).sum();
-            rows + lane.frame.bytes()
+            rows + lane.statistics_bytes(self.columns)
         };
-        self.lanes
-            .iter()
-            .map(|lane| lane_bytes(lane) + statistics)
-            .sum()
+        self.lanes.iter().map(lane_bytes).sum()
+    }
+
+    /// Refuses a rotation that does not fit, or none where one is needed.
+    fn check_rope(&self) -> Result<()> {
+        let needed = match self.strategy.simulation() {
+            Some(simulation) if simulation.before_rope() => Some("stores keys"),
+            _ => self.layout.queries.then_some("looks at queries"),
+        };
+        match (&self.rope, needed) {
+            (Some(rope), Some(_)) => rope.check(self.shape.head_dim),
+            (None, Some(does)) => Err(Error::parameter(
+                "rope",
+                "none",
+                format!(
+                    "`{}` {does} before their rotary embedding: expected the model's, given to \
+                     the cache's builder",
+                    self.strategy.typetag_name()
+                ),
+            )),
+            (_, None) => Ok(()),
+        }
     }
 
     /// The lanes of `layer` for `sequence`, by index into `lanes`.
@@ -358,6 +372,17 @@ impl Cache {
         work.q.iter_mut().for_each(|q| *q *= scale);
         if let Some(gauge) = &mut lane.gauge {
             gauge.observe(&work.q, head_dim);
+        }
+        if let (Some(queries), Some(rope)) = (&mut lane.queries, &self.rope) {
+            let tokens = work.q.chunks_exact(group * head_dim);
+            let positions = self.seen[sequence]..;
+            // The queries of sinks are as unlike the others as their keys.
+            for (position, q) in positions
+                .zip(tokens)
+                .filter(|(at, _)| *at >= self.layout.sinks)
+            {
+                queries.observe(rope, position, q);
+            }
         }
         lane.frame.queries(&mut work.q, head_dim);
         let position = u32::try_from(self.seen[sequence]).unwrap_or(u32::MAX);
@@ -530,11 +555,6 @@ impl KvHook for Cache {
 
 impl MeasuredHook for Cache {
     fn memory(&self) -> Memory {
-        let statistics = if self.columns.scores {
-            size_of::<Energies>()
-        } else {
-            0
-        };
         let mut memory = Memory {
             peak_bytes: self.peak as u64,
             ..Memory::default()
@@ -548,7 +568,7 @@ impl MeasuredHook for Cache {
                 memory.allocated_bytes += bytes.allocated as u64;
             }
             let bytes = lane.window.bytes();
-            let statistics = statistics + lane.frame.bytes();
+            let statistics = lane.statistics_bytes(self.columns);
             memory.window_bytes += (bytes.payload + bytes.metadata) as u64;
             memory.policy_bytes += (bytes.scores + statistics) as u64;
             memory.allocated_bytes += (bytes.allocated + statistics) as u64;

@@ -97,6 +97,10 @@ pub struct Layout {
     /// Factors on the channels of keys or values, undone in queries or outputs. They are fixed when
     /// the first rows leave the window.
     pub balance: Balance,
+    /// Keep mean and covariance of each lane's queries before `RoPE`, those of the sinks apart
+    /// ([`LaneRows::queries`](crate::LaneRows::queries)). The cache must be told the host's
+    /// rotation.
+    pub queries: bool,
     /// Plans may evict rows. Then any budget can be held, and a row may cost nothing.
     pub evicts: bool,
 }
@@ -114,6 +118,7 @@ impl Layout {
             rotate: Rotation::None,
             center: false,
             balance: Balance::None,
+            queries: false,
             evicts: false,
         }
     }

@@ -51,8 +51,8 @@ pub use shape::CacheShape;
 pub use simulation::{Block, Simulation};
 pub use smartkv_macros::{allocator, config, split, strategy, tracker};
 pub use strategy::{
-    Allocator, Infeasible, LaneRows, Lanes, Offer, PlanCx, Problem, RowTable, Run, Seen, Split,
-    Strategy, Tracker, Watch,
+    Allocator, Infeasible, LaneRows, Lanes, Offer, PlanCx, Problem, QueryStatistics, RowTable, Run,
+    Seen, Split, Strategy, Tracker, Watch,
 };
 
 /// What the attribute macros expand to; not for people.

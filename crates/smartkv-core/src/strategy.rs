@@ -5,11 +5,13 @@
 mod allocate;
 mod keep;
 mod lane_rows;
+mod queries;
 mod rows;
 mod split;
 
 pub use lane_rows::LaneRows;
 pub(crate) use lane_rows::{Half, Side};
+pub use queries::QueryStatistics;
 pub use rows::{PlanCx, RowTable, Run};
 pub use split::{Lanes, Split};
 

@@ -7,7 +7,8 @@ use crate::kernels::Kernels;
 use crate::layout::{Layout, Tier};
 use crate::packed::PackedRows;
 use crate::place::Place;
-use crate::strategy::{Half, Run};
+use crate::shape::CacheShape;
+use crate::strategy::{Half, QueryStatistics, Run};
 use std::ops::Range;
 
 /// Running means that turn rounding errors into expected output errors.
@@ -73,10 +74,14 @@ pub(super) struct Lane {
     pub(super) frame: Frame,
     /// Gathers what the frame will be fitted to; `None` when it is, or needs no fit.
     pub(super) gauge: Option<Box<Gauge>>,
+    /// What the layout asks to know of queries before `RoPE`.
+    pub(super) queries: Option<Box<QueryStatistics>>,
 }
 
 impl Lane {
-    pub(super) fn new(layout: &Layout, head_dim: usize, columns: Columns) -> Self {
+    pub(super) fn new(layout: &Layout, shape: &CacheShape, columns: Columns) -> Self {
+        let (group, head_dim) = (shape.group(), shape.head_dim);
+        let queries = || Box::new(QueryStatistics::new(group, head_dim));
         Self {
             window: Segment::new(Tier::same(Format::F16), head_dim, columns),
             tiers: layout
@@ -87,7 +92,14 @@ impl Lane {
             energies: Energies::default(),
             frame: Frame::new(layout),
             gauge: frame::is_fitted(layout).then(Box::default),
+            queries: layout.queries.then(queries),
         }
+    }
+
+    /// Bytes of what is known of the lane, columns apart.
+    pub(super) fn statistics_bytes(&self, columns: Columns) -> usize {
+        let queries = self.queries.as_ref().map_or(0, |queries| queries.bytes());
+        columns.statistics_bytes() + self.frame.bytes() + queries
     }
 
     /// Fixes the frame by the rows of the window, and takes them into it. Nothing else may be held.
@@ -148,6 +160,9 @@ impl Lane {
         self.energies = Energies::default();
         self.frame = Frame::new(layout);
         self.gauge = frame::is_fitted(layout).then(Box::default);
+        if let Some(queries) = &mut self.queries {
+            queries.clear();
+        }
     }
 
     /// Rows a plan may move: `leaving` of the window, then each tier's.

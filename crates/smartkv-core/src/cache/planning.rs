@@ -2,12 +2,13 @@
 
 use super::Cache;
 use super::frame::{self, Frame};
-use super::lane::{Energies, Lane};
+use super::lane::Lane;
 use crate::error::{Error, Result};
 use crate::guard::{guarded, unsound};
 use crate::place::Plan;
 use crate::registry::Kind;
-use crate::strategy::{Half, PlanCx, RowTable, Run, Side};
+use crate::shape::CacheShape;
+use crate::strategy::{Half, PlanCx, QueryStatistics, RowTable, Run, Side};
 use rayon::prelude::*;
 
 /// Full-precision rows a sequence may keep now.
@@ -40,13 +41,12 @@ impl Cache {
 
     /// Bytes that do not depend on tokens, per sequence.
     fn fixed_bytes(&self) -> usize {
-        let statistics = if self.columns.scores {
-            size_of::<Energies>()
-        } else {
-            0
-        };
-        let frame = Frame::bytes_of(&self.layout, self.shape.head_dim);
-        self.lanes_per_sequence() * (statistics + frame)
+        let CacheShape { head_dim, .. } = self.shape;
+        let mut bytes = self.columns.statistics_bytes() + Frame::bytes_of(&self.layout, head_dim);
+        if self.layout.queries {
+            bytes += QueryStatistics::bytes_of(self.shape.group(), head_dim);
+        }
+        self.lanes_per_sequence() * bytes
     }
 
     /// Refuses a budget that the layout cannot hold, naming the reachable range.
@@ -230,6 +230,10 @@ impl Cache {
             runs.extend(lane.runs(self.kernels, leaving.clone(), first, index));
             first += lane.planned_rows(cut.leaving);
         }
+        let queries: Vec<Option<&QueryStatistics>> = mine
+            .iter()
+            .map(|&lane| self.lanes[lane].queries.as_deref())
+            .collect();
         let cache_seed = self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let mut cx = PlanCx {
             shape: &self.shape,
@@ -243,6 +247,8 @@ impl Cache {
             sinks: cut.sinks,
             runs: &runs,
             stored: &|lane, half, side| self.stored(cut, mine[lane], half, side),
+            queries: &queries,
+            rope: self.rope.as_deref(),
         };
         let name = self.strategy.typetag_name();
         let blame = |error: Error| match error {

@@ -1,5 +1,6 @@
 //! Packed rows of one tier of one lane, with the columns that follow them.
 
+use super::lane::Energies;
 use crate::kernels::Kernels;
 use crate::layout::Tier;
 use crate::packed::{PackedRows, Role, reserve, shrink};
@@ -17,6 +18,15 @@ impl Columns {
     pub(super) fn bytes(self) -> usize {
         let position = if self.positions { size_of::<u32>() } else { 0 };
         position + if self.scores { size_of::<f32>() } else { 0 }
+    }
+
+    /// Bytes of what goes with the columns of a lane.
+    pub(super) fn statistics_bytes(self) -> usize {
+        if self.scores {
+            size_of::<Energies>()
+        } else {
+            0
+        }
     }
 }
 

@@ -70,6 +70,7 @@ impl Strategy for Scatter {
             center: self.fit.is_some(),
             balance: self.fit.unwrap_or_default(),
             evicts: self.evict,
+            ..Layout::constant(Tier::same(Format::F16))
         })
     }
 

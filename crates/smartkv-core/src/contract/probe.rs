@@ -81,6 +81,8 @@ impl Probe {
             place: &self.place,
             position: &self.position,
             score: &self.score,
+            queries: None,
+            rope: None,
             lane: 0,
             stored: &stored,
         })

@@ -1,6 +1,8 @@
 //! What a tracker or an evictor may look at in one lane: more than columns, for those who ask.
 
+use super::QueryStatistics;
 use crate::place::Place;
+use crate::rope::Rope;
 use crate::shape::CacheShape;
 use std::fmt;
 use std::ops::Range;
@@ -43,6 +45,8 @@ pub struct LaneRows<'a> {
     pub position: &'a [u32],
     /// Score of each row; empty without a tracker that watches.
     pub score: &'a [f32],
+    pub(crate) queries: Option<&'a QueryStatistics>,
+    pub(crate) rope: Option<&'a Rope>,
     /// Index of the lane in its sequence.
     pub(crate) lane: usize,
     pub(crate) stored: &'a Stored<'a>,
@@ -105,5 +109,15 @@ impl LaneRows<'_> {
     #[must_use]
     pub fn staying_values(&self) -> Vec<f32> {
         (self.stored)(self.lane, Half::Values, Side::Staying)
+    }
+
+    /// What is known of the lane's queries before `RoPE`, and the host's rotation.
+    ///
+    /// # Panics
+    /// Unless the layout asks for [`queries`](crate::Layout::queries).
+    #[must_use]
+    pub fn queries(&self) -> (&QueryStatistics, &Rope) {
+        let known = self.queries.zip(self.rope);
+        known.expect("a layout that asks for queries")
     }
 }

@@ -5,9 +5,10 @@ use crate::kernels::Kernels;
 use crate::layout::Layout;
 use crate::packed::PackedRows;
 use crate::place::Place;
+use crate::rope::Rope;
 use crate::shape::CacheShape;
 use crate::strategy::lane_rows::Stored;
-use crate::strategy::{LaneRows, Offer};
+use crate::strategy::{LaneRows, Offer, QueryStatistics};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -36,6 +37,9 @@ pub struct PlanCx<'a> {
     /// First tokens that stay in the window.
     pub(crate) sinks: usize,
     pub(crate) stored: &'a Stored<'a>,
+    /// Of each lane, where the layout asks for them.
+    pub(crate) queries: &'a [Option<&'a QueryStatistics>],
+    pub(crate) rope: Option<&'a Rope>,
 }
 
 impl std::fmt::Debug for PlanCx<'_> {
@@ -74,6 +78,8 @@ impl PlanCx<'_> {
             place: &table.place[rows.clone()],
             position: table.position.get(rows.clone()).unwrap_or_default(),
             score: table.score.get(rows).unwrap_or_default(),
+            queries: self.queries[lane],
+            rope: self.rope,
             lane,
             stored: self.stored,
         }
