@@ -11,6 +11,7 @@ mod simulate;
 #[cfg(test)]
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
 mod tests;
+mod watched;
 
 use crate::budget::Budget;
 use crate::error::{Error, Result};
@@ -125,6 +126,7 @@ impl CacheBuilder {
             lanes: vec![lane; shape.layers * shape.lanes()],
             seen: vec![0; shape.batch],
             step: vec![0; shape.batch],
+            prompts: vec![Vec::new(); shape.batch],
             sinks: vec![layout.sinks; shape.batch],
             peak: 0,
             scratch: Scratch::default(),
@@ -168,6 +170,9 @@ pub struct Cache {
     seen: Vec<usize>,
     /// Tokens of the running step.
     step: Vec<usize>,
+    /// Steps of several tokens that each sequence has seen: first position and tokens. Of these
+    /// not every query was observed.
+    prompts: Vec<Vec<(usize, usize)>>,
     /// Sinks that each sequence still keeps in full precision.
     sinks: Vec<usize>,
     peak: usize,
@@ -345,12 +350,12 @@ impl Cache {
         } = self.shape;
         let (sequence, head) = (index / kv_heads, index % kv_heads);
         work.tokens = step.lens[sequence];
-        work.watched = 0;
+        let watch = watch(self.strategy.as_ref());
+        let (seed, seen) = (self.seed, self.seen[sequence]);
+        work.watched.choose(watch, seed, seen, work.tokens);
         if work.tokens == 0 {
             return;
         }
-        work.watched = watch(self.strategy.as_ref())
-            .map_or(0, |watch| watch.prompt_queries.clamp(1, work.tokens));
         let group = self.shape.group();
         let take = |data: &[f32], heads: std::ops::Range<usize>, of: usize, out: &mut Vec<f32>| {
             out.clear();
@@ -421,40 +426,28 @@ impl Cache {
         let Some(tracker) = self.strategy.tracker() else {
             return;
         };
-        if seen.watched == 0 {
+        let (len, all) = (lane.len(), seen.watched.len());
+        if all == 0 {
             return;
         }
-        let len = lane.len();
-        // Rows before the step, and its tokens before the watched ones, are seen by all watched
-        // queries; a watched token's row by those from its own on.
-        let own = len - seen.watched;
         let mut start = 0;
         for segment in lane.segments_mut() {
-            let rows = start..start + segment.len();
-            start = rows.end;
-            let mut row = rows.start;
-            while row < rows.end {
-                let (end, queries) = if row <= own {
-                    (rows.end.min(own + 1), seen.watched)
-                } else {
-                    (row + 1, len - row)
-                };
-                let mass = &mut seen.mass[row..end];
-                if queries < seen.watched {
+            let first = start;
+            start += segment.len();
+            seen.watched.runs(first..start, len, |rows, queries| {
+                let mass = &mut seen.mass[rows.clone()];
+                if queries < all {
                     #[expect(clippy::cast_precision_loss, reason = "counts of queries")]
-                    let of_all = seen.watched as f32 / queries as f32;
+                    let of_all = all as f32 / queries as f32;
                     mass.iter_mut().for_each(|mass| *mass *= of_all);
                 }
                 let part = Seen {
                     mass,
                     queries: u32::try_from(queries).unwrap_or(u32::MAX),
                 };
-                tracker.fold(
-                    &part,
-                    &mut segment.scores[row - rows.start..end - rows.start],
-                );
-                row = end;
-            }
+                let scores = &mut segment.scores[rows.start - first..rows.end - first];
+                tracker.fold(&part, scores);
+            });
         }
     }
 }
@@ -526,7 +519,11 @@ impl KvHook for Cache {
 
     fn end_step(&mut self, more_prompt: bool) -> Result<()> {
         let longest = self.step.iter().copied().max().unwrap_or(0);
-        for (seen, step) in self.seen.iter_mut().zip(&mut self.step) {
+        let sequences = self.seen.iter_mut().zip(&mut self.step);
+        for ((seen, step), prompts) in sequences.zip(&mut self.prompts) {
+            if *step > 1 && self.columns.scores {
+                prompts.push((*seen, *step));
+            }
             *seen += std::mem::take(step);
         }
         self.peak = self.peak.max(self.live_bytes());
@@ -547,6 +544,7 @@ impl KvHook for Cache {
         self.lanes.iter_mut().for_each(|lane| lane.clear(layout));
         self.seen.fill(0);
         self.step.fill(0);
+        self.prompts.iter_mut().for_each(Vec::clear);
         self.sinks.fill(self.layout.sinks);
         self.peak = 0;
         self.simulated_bytes = 0;

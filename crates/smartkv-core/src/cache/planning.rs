@@ -1,8 +1,9 @@
 //! When rows leave the window, and who decides where they go.
 
-use super::Cache;
 use super::frame::{self, Frame};
 use super::lane::Lane;
+use super::watched::Watched;
+use super::{Cache, watch};
 use crate::error::{Error, Result};
 use crate::guard::{guarded, unsound};
 use crate::place::Plan;
@@ -10,6 +11,7 @@ use crate::registry::Kind;
 use crate::shape::CacheShape;
 use crate::strategy::{Half, PlanCx, QueryStatistics, RowTable, Run, Side};
 use rayon::prelude::*;
+use std::sync::OnceLock;
 
 /// Full-precision rows a sequence may keep now.
 #[derive(Debug, Clone, Copy)]
@@ -199,13 +201,32 @@ impl Cache {
             let own = lanes.filter(|(index, _)| mine.binary_search(&(first + index)).is_ok());
             own.for_each(|(_, lane)| fit(lane));
         }
-        let plan = self.ask(seen, window, cut, &mine)?;
+        let plan = self.ask(sequence, window, cut, &mine)?;
         self.simulate(seen, cut, &mine)?;
         self.execute(&plan, cut, &mine);
         Ok(())
     }
 
-    fn ask(&self, seen: usize, window: Window, cut: Cut, mine: &[usize]) -> Result<Plan> {
+    /// Positions of the queries of a sequence that were observed, ascending.
+    pub(super) fn observed(&self, sequence: usize) -> Vec<u32> {
+        let watch = watch(self.strategy.as_ref());
+        let mut watched = Watched::default();
+        let mut observed = Vec::new();
+        let mut end = 0;
+        let last = (self.seen[sequence], 0);
+        for &(first, tokens) in self.prompts[sequence].iter().chain([&last]) {
+            // Between prompts every token was a step.
+            observed.extend(end..first);
+            watched.choose(watch, self.seed, first, tokens);
+            observed.extend(watched.positions(first));
+            end = first + tokens;
+        }
+        let narrow = |at| u32::try_from(at).unwrap_or(u32::MAX);
+        observed.into_iter().map(narrow).collect()
+    }
+
+    fn ask(&self, sequence: usize, window: Window, cut: Cut, mine: &[usize]) -> Result<Plan> {
+        let seen = self.seen[sequence];
         let (full, cheapest) = self.row_prices();
         let budget = match self.budget {
             None => None,
@@ -235,6 +256,15 @@ impl Cache {
             .map(|&lane| self.lanes[lane].queries.as_deref())
             .collect();
         let cache_seed = self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let observed = OnceLock::new();
+        let observers = |positions: &[u32]| {
+            let all = observed.get_or_init(|| self.observed(sequence));
+            let later = |at: &u32| all.len() - all.partition_point(|q| q < at);
+            let counts = positions.iter().map(later);
+            counts
+                .map(|n| u32::try_from(n).unwrap_or(u32::MAX))
+                .collect()
+        };
         let mut cx = PlanCx {
             shape: &self.shape,
             layout: &self.layout,
@@ -247,6 +277,7 @@ impl Cache {
             sinks: cut.sinks,
             runs: &runs,
             stored: &|lane, half, side| self.stored(cut, mine[lane], half, side),
+            observers: &observers,
             queries: &queries,
             rope: self.rope.as_deref(),
         };

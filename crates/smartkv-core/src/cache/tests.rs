@@ -1,6 +1,7 @@
 //! Attention under arbitrary plans equals dense attention over what is really stored.
 
 mod plans;
+mod probes;
 
 use super::Cache;
 use crate::contract::{Inputs, dense_attention};
@@ -37,9 +38,7 @@ struct Sum;
 #[tracker("test-sum")]
 impl Tracker for Sum {
     fn watch(&self) -> Option<Watch> {
-        Some(Watch {
-            prompt_queries: usize::MAX,
-        })
+        Some(Watch::newest(usize::MAX))
     }
 
     fn fold(&self, seen: &Seen<'_>, score: &mut [f32]) {

@@ -45,6 +45,7 @@ pub struct LaneRows<'a> {
     pub position: &'a [u32],
     /// Score of each row; empty without a tracker that watches.
     pub score: &'a [f32],
+    pub(crate) observers: &'a Observers<'a>,
     pub(crate) queries: Option<&'a QueryStatistics>,
     pub(crate) rope: Option<&'a Rope>,
     /// Index of the lane in its sequence.
@@ -54,6 +55,9 @@ pub struct LaneRows<'a> {
 
 /// Decoded keys or values of the rows of a lane on one side of a plan.
 pub(crate) type Stored<'a> = dyn Fn(usize, Half, Side) -> Vec<f32> + Sync + 'a;
+
+/// How many observed queries there were from each position on.
+pub(crate) type Observers<'a> = dyn Fn(&[u32]) -> Vec<u32> + Sync + 'a;
 
 impl fmt::Debug for LaneRows<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -109,6 +113,13 @@ impl LaneRows<'_> {
     #[must_use]
     pub fn staying_values(&self) -> Vec<f32> {
         (self.stored)(self.lane, Half::Values, Side::Staying)
+    }
+
+    /// Of each row, the queries so far that could see it and were observed. Needs
+    /// [`position`](Self::position).
+    #[must_use]
+    pub fn observers(&self) -> Vec<u32> {
+        (self.observers)(self.position)
     }
 
     /// What is known of the lane's queries before `RoPE`, and the host's rotation.
