@@ -4,6 +4,7 @@ mod attend;
 mod frame;
 mod lane;
 mod moves;
+mod pages;
 mod planning;
 mod rotate;
 mod segment;
@@ -119,11 +120,17 @@ impl CacheBuilder {
         let columns = Columns {
             positions: layout.positions || positions,
             scores,
+            bounds: layout
+                .pages
+                .map_or(0, |pages| pages.row_bytes(shape.head_dim)),
         };
         let budget = budget.or_else(|| strategy.default_budget());
-        let lane = Lane::new(&layout, &shape, columns);
+        let lanes = (0..shape.layers).flat_map(|layer| {
+            let lane = Lane::new(&layout, &shape, columns, layer);
+            std::iter::repeat_n(lane, shape.lanes())
+        });
         let cache = Cache {
-            lanes: vec![lane; shape.layers * shape.lanes()],
+            lanes: lanes.collect(),
             seen: vec![0; shape.batch],
             step: vec![0; shape.batch],
             prompts: vec![Vec::new(); shape.batch],

@@ -40,7 +40,7 @@ pub use error::{Error, Result};
 pub use format::{Axis, Bits, Format};
 pub use hook::{AttnStep, KvHook, MeasuredHook};
 pub use kernels::{DigitParts, Digits, Kernels, Queries, Reference, Rows, RowsMut, Tiles};
-pub use layout::{Balance, Layout, Rotation, Tier};
+pub use layout::{Balance, Layout, Pages, Rotation, Tier};
 pub use memory::Memory;
 pub use packed::{PackedRows, Role, TILE_ROWS};
 pub use parameter::Parameter;

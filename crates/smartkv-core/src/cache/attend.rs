@@ -6,6 +6,7 @@
 //! depend on the number of threads. All buffers are kept from step to step.
 
 use super::lane::Lane;
+use super::pages::PageBounds;
 use super::segment::Segment;
 use super::watched::Watched;
 use crate::kernels::{Digits, Kernels};
@@ -22,6 +23,8 @@ const DECODE_BLOCK: usize = 1024;
 const PREFILL_BLOCK: usize = 1024;
 /// Below this many (row, query) pairs a step is computed on the calling thread.
 const SERIAL_PAIRS: usize = 1024;
+/// Up to this many pages are chosen from on the calling thread.
+const SERIAL_PAGES: usize = 256;
 /// Up to this many numbers partials are merged on the calling thread.
 const SERIAL_MERGE: usize = 8192;
 
@@ -42,6 +45,8 @@ pub(super) struct LaneStep {
     /// Per row, in attention order: attention summed over query heads and watched queries, and
     /// divided by the number of both.
     pub(super) mass: Vec<f32>,
+    /// Rows that the step attends to; all that it may, when empty.
+    runs: Vec<Range<usize>>,
     /// Digits of the queries for each grouping among the lane's tiers.
     digits: Vec<(usize, Digits)>,
     /// How many of them are of this step.
@@ -117,6 +122,7 @@ pub(super) fn attend(
         items,
         partials,
     } = scratch;
+    select(kernels, lanes, steps);
     cut(lanes, steps, heads, items, partials);
     for (step, lane) in steps.iter_mut().zip(&*lanes) {
         step.prepare(kernels, lane, heads);
@@ -148,6 +154,29 @@ pub(super) fn attend(
     }
 }
 
+/// Chooses the pages that steps of one token attend to, in lanes that have pages.
+fn select(kernels: &dyn Kernels, lanes: &[Lane], steps: &mut [LaneStep]) {
+    if lanes.iter().all(|lane| lane.pages().is_none()) {
+        return;
+    }
+    let select = |(lane, step): (&Lane, &mut LaneStep)| match lane.pages() {
+        Some(pages) if step.tokens == 1 => {
+            pages.select(kernels, &step.q, lane.len(), &mut step.runs);
+        }
+        _ => step.runs.clear(),
+    };
+    let bounds: usize = lanes
+        .iter()
+        .filter_map(Lane::pages)
+        .map(PageBounds::len)
+        .sum();
+    if bounds > SERIAL_PAGES {
+        lanes.par_iter().zip(steps).for_each(select);
+    } else {
+        lanes.iter().zip(steps).for_each(select);
+    }
+}
+
 fn cut(
     lanes: &[Lane],
     steps: &[LaneStep],
@@ -172,27 +201,35 @@ fn cut(
             // The step's own tokens are the last rows of the window: those after the tile are
             // invisible to all of it.
             let end = len - (step.tokens - tile.end);
-            let mut row = 0;
-            while row < end {
-                let next = if end - row <= longest {
-                    end
-                } else {
-                    lane.cut_at(row + block).min(end)
-                };
-                let item = Item {
-                    lane: index,
-                    tile: tile.clone(),
-                    rows: row..next,
-                    query,
-                    p,
-                    kept,
-                    pairs,
-                };
-                pairs += item.own_pairs();
-                items.push(item);
-                query += queries;
-                p += kept * (next - row);
-                row = next;
+            let all = 0..end;
+            let runs = if step.runs.is_empty() {
+                std::slice::from_ref(&all)
+            } else {
+                &step.runs
+            };
+            for run in runs {
+                let mut row = run.start;
+                while row < run.end {
+                    let next = if run.end - row <= longest {
+                        run.end
+                    } else {
+                        lane.cut_at(row + block).min(run.end)
+                    };
+                    let item = Item {
+                        lane: index,
+                        tile: tile.clone(),
+                        rows: row..next,
+                        query,
+                        p,
+                        kept,
+                        pairs,
+                    };
+                    pairs += item.own_pairs();
+                    items.push(item);
+                    query += queries;
+                    p += kept * (next - row);
+                    row = next;
+                }
             }
         }
     }

@@ -1,6 +1,7 @@
 //! One (sequence, kv head) of one layer: a full-precision window and one segment per tier.
 
 use super::frame::{self, Frame, Gauge};
+use super::pages::PageBounds;
 use super::segment::{Columns, Segment};
 use crate::format::Format;
 use crate::kernels::Kernels;
@@ -79,15 +80,17 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub(super) fn new(layout: &Layout, shape: &CacheShape, columns: Columns) -> Self {
+    /// An empty lane of `layer`.
+    pub(super) fn new(layout: &Layout, shape: &CacheShape, columns: Columns, layer: usize) -> Self {
         let (group, head_dim) = (shape.group(), shape.head_dim);
+        let pages = layout.pages.filter(|pages| layer >= pages.full_layers);
         let queries = || Box::new(QueryStatistics::new(group, head_dim));
         Self {
             window: Segment::new(Tier::same(Format::F16), head_dim, columns),
             tiers: layout
                 .tiers
                 .iter()
-                .map(|&t| Segment::new(t, head_dim, columns))
+                .map(|&t| Segment::new(t, head_dim, columns).with_pages(pages))
                 .collect(),
             energies: Energies::default(),
             frame: Frame::new(layout),
@@ -133,6 +136,11 @@ impl Lane {
         self.tiers
             .iter_mut()
             .chain(std::iter::once(&mut self.window))
+    }
+
+    /// Bounds of the pages of its one tier, where it has some.
+    pub(super) fn pages(&self) -> Option<&PageBounds> {
+        self.tiers.first()?.pages.as_ref()
     }
 
     /// Rows held, in all places.
