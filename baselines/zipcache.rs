@@ -2,7 +2,7 @@
 
 use smartkv_core::{Balance, Bits, CacheShape, Error, Format, LaneRows, Layout, Place, Plan, PlanCx};
 use smartkv_core::{Result, Strategy, Tier, Tracker, config, strategy};
-use smartkv_strategies::trackers::ema::Ema;
+use smartkv_strategies::trackers::probes::Probes;
 
 /// Gives salient tokens 4 bits and the others 2, keys per channel, values per token.
 ///
@@ -10,12 +10,13 @@ use smartkv_strategies::trackers::ema::Ema;
 /// it. Values are divided by `√(max |v|)` of their channel before they are rounded per token
 /// (channel-separable), keys have a scale for every channel and `group_size` tokens of the same
 /// saliency. Every `recompress_every` tokens the newest are sorted into the two kinds; the paper
-/// sorts all tokens again, here blocks stay as they were encoded. The paper's probe queries are
-/// the newest and some random ones of a prompt; here the newest. Packed; needs attention sums.
+/// sorts all tokens again, here blocks stay as they were encoded. Of a prompt the newest queries
+/// and some drawn by lot are probed, while decoding all are. Packed; needs attention sums and
+/// positions.
 #[config]
 pub struct ZipCache {
     /// What measures saliency.
-    #[default(Box::new(Ema::default()))]
+    #[default(Box::new(Probes::default()))]
     pub tracker: Box<dyn Tracker>,
     /// Share of tokens in `high_bits`.
     #[default(0.6)]

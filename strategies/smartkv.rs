@@ -121,8 +121,8 @@ impl Strategy for SmartKv {
             rotate: rotate.into(),
             center: self.center,
             balance: self.balance,
-            positions: false,
             evicts,
+            ..Layout::constant(Tier::same(Format::F16))
         })
     }
 

@@ -7,6 +7,7 @@
 
 use half::f16;
 use smartkv_baselines::adakv::AdaKv;
+use smartkv_baselines::expected_attention::ExpectedAttention;
 use smartkv_baselines::h2o::H2o;
 use smartkv_baselines::keydiff::KeyDiff;
 use smartkv_baselines::knorm::KNorm;
@@ -18,7 +19,7 @@ use smartkv_baselines::streaming_llm::StreamingLlm;
 use smartkv_baselines::tova::Tova;
 use smartkv_core::contract::Inputs;
 use smartkv_core::{
-    Budget, Cache, CacheShape, KvHook, Layout, MeasuredHook, Plan, PlanCx, Result, Strategy,
+    Budget, Cache, CacheShape, KvHook, Layout, MeasuredHook, Plan, PlanCx, Result, Rope, Strategy,
     Tracker, config, strategy,
 };
 use smartkv_strategies::trackers::last_queries::LastQueries;
@@ -64,9 +65,15 @@ fn cache(strategy: impl Strategy + 'static, budget: Budget) -> Cache {
         inner: Box::new(strategy),
     });
     Cache::builder(shape(), seen)
+        .rope(&rope())
         .budget(Some(budget))
         .build()
         .expect("a cache")
+}
+
+fn rope() -> Rope {
+    let frequency = |pair: usize| 100f64.powf(-(pair as f64) / 16.0);
+    Rope::new((0..16).map(frequency).collect(), false)
 }
 
 /// Tokens that a lane holds, in order.
@@ -139,11 +146,21 @@ fn run(cache: &mut Cache, inputs: &Inputs, prompt: usize) {
 fn matches_greedy(
     strategy: impl Strategy + 'static,
     spared: impl Fn(usize) -> usize,
+    score: impl FnMut(&Inputs, (usize, usize), &[usize], usize, usize) -> Vec<f64>,
+) {
+    matches_greedy_within(48, strategy, spared, score);
+}
+
+/// [`matches_greedy`] within the bytes of `budget` tokens, most of which are for rows.
+fn matches_greedy_within(
+    budget: usize,
+    strategy: impl Strategy + 'static,
+    spared: impl Fn(usize) -> usize,
     mut score: impl FnMut(&Inputs, (usize, usize), &[usize], usize, usize) -> Vec<f64>,
 ) {
     let (prompt, tokens) = (100, 160);
     let inputs = Inputs::new(shape(), tokens, 31);
-    let mut cache = cache(strategy, Budget::Tokens(48));
+    let mut cache = cache(strategy, Budget::Tokens(budget as u64));
     run(&mut cache, &inputs, prompt);
     for lane in lanes() {
         let actual = held(&cache, lane.0, lane.1);
@@ -251,6 +268,117 @@ fn keydiff_keeps_keys_unlike_their_mean() {
             units.iter().map(|key| -cosine(key)).collect()
         },
     );
+}
+
+/// The expected attention of [`ExpectedAttention`]'s paper, with matrices written out.
+fn expected_attention(
+    inputs: &Inputs,
+    lane: (usize, usize),
+    held: &[usize],
+    end: usize,
+) -> Vec<f64> {
+    let (sinks, future, epsilon) = (4, 20, 0.02);
+    let rope = rope();
+    let scale = f64::from(inputs.shape.scale);
+    let queries = |head: usize| -> Vec<Vec<f64>> {
+        let query = |token: usize| {
+            let mut row = inputs.query(lane.0, token, head).to_vec();
+            rope.unrotate(&mut row, token);
+            row.iter().map(|&x| f64::from(x) * scale).collect()
+        };
+        (sinks..end).map(query).collect()
+    };
+    let heads: Vec<Vec<Vec<f64>>> = (lane.1 * GROUP..(lane.1 + 1) * GROUP)
+        .map(queries)
+        .collect();
+    let count = (end - sinks) as f64;
+    let mean = |rows: &Vec<Vec<f64>>| -> Vec<f64> {
+        (0..32)
+            .map(|j| rows.iter().map(|row| row[j]).sum::<f64>() / count)
+            .collect()
+    };
+    let means: Vec<Vec<f64>> = heads.iter().map(mean).collect();
+    let mut covariance = vec![vec![0.0; 32]; 32];
+    for (rows, mean) in heads.iter().zip(&means) {
+        for row in rows {
+            for i in 0..32 {
+                for j in 0..32 {
+                    covariance[i][j] +=
+                        (row[i] - mean[i]) * (row[j] - mean[j]) / count / GROUP as f64;
+                }
+            }
+        }
+    }
+    // Column j of the mean rotation is what it makes of the unit vector j.
+    let mut rotation = vec![vec![0.0; 32]; 32];
+    for at in end..end + future {
+        for j in 0..32 {
+            let mut unit = vec![0.0f32; 32];
+            unit[j] = 1.0;
+            rope.rotate(&mut unit, at);
+            for i in 0..32 {
+                rotation[i][j] += f64::from(unit[i]) / future as f64;
+            }
+        }
+    }
+    let times = |a: &[Vec<f64>], x: &[f64]| -> Vec<f64> {
+        a.iter()
+            .map(|row| row.iter().zip(x).map(|(a, x)| a * x).sum())
+            .collect()
+    };
+    let half_rotated: Vec<Vec<f64>> = rotation.iter().map(|row| times(&covariance, row)).collect();
+    let rotated: Vec<Vec<f64>> = half_rotated
+        .iter()
+        .map(|row| times(&rotation, row))
+        .collect();
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let mut expected = vec![0.0; held.len()];
+    for mean in &means {
+        let mean = times(&rotation, mean);
+        let weight = |&t: &usize| {
+            let key = rounded(inputs.key(lane.0, t, lane.1));
+            let counts = if t < sinks { 0.0 } else { 1.0 };
+            counts * (dot(&mean, &key) + dot(&key, &times(&rotated, &key)) / 2.0).exp()
+        };
+        let weights: Vec<f64> = held.iter().map(weight).collect();
+        let total: f64 = weights.iter().sum();
+        for (sum, weight) in expected.iter_mut().zip(weights) {
+            *sum += weight / total / GROUP as f64;
+        }
+    }
+    let score = |(&t, expected): (&usize, f64)| {
+        let value = norm(&rounded(inputs.value(lane.0, t, lane.1)));
+        if t < sinks {
+            f64::INFINITY
+        } else {
+            (expected + epsilon) * value
+        }
+    };
+    held.iter().zip(expected).map(score).collect()
+}
+
+#[test]
+fn expected_attention_keeps_what_gaussian_queries_to_come_would_look_at() {
+    let strategy = ExpectedAttention {
+        future: 20,
+        evict_every: 1,
+        ..ExpectedAttention::default()
+    };
+    // A mean of 2 heads and a covariance, 2376 bytes, are as much as 18 tokens.
+    matches_greedy_within(
+        64,
+        strategy,
+        |_| 1,
+        |inputs, lane, held, _, newest| expected_attention(inputs, lane, held, newest + 1),
+    );
+}
+
+#[test]
+fn expected_attention_without_a_rotation_is_refused() {
+    let strategy = Arc::new(ExpectedAttention::default());
+    let error = Cache::builder(shape(), strategy).build().unwrap_err();
+    let expected = "looks at queries before their rotary embedding";
+    assert!(error.to_string().contains(expected), "{error}");
 }
 
 /// `SnapKV`'s score of all tokens before the last `window`.

@@ -15,7 +15,7 @@ pub struct Cumulative {
 #[tracker("cumulative")]
 impl Tracker for Cumulative {
     fn watch(&self) -> Option<Watch> {
-        Some(Watch { prompt_queries: self.prompt_queries })
+        Some(Watch::newest(self.prompt_queries))
     }
 
     fn fold(&self, seen: &Seen<'_>, score: &mut [f32]) {

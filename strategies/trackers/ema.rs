@@ -21,7 +21,7 @@ pub struct Ema {
 #[tracker("ema")]
 impl Tracker for Ema {
     fn watch(&self) -> Option<Watch> {
-        Some(Watch { prompt_queries: self.prompt_queries })
+        Some(Watch::newest(self.prompt_queries))
     }
 
     fn fold(&self, seen: &Seen<'_>, score: &mut [f32]) {

@@ -26,7 +26,7 @@ impl Tracker for LastQueries {
     }
 
     fn watch(&self) -> Option<Watch> {
-        Some(Watch { prompt_queries: self.window })
+        Some(Watch::newest(self.window))
     }
 
     fn fold(&self, seen: &Seen<'_>, score: &mut [f32]) {

@@ -4,6 +4,7 @@ mod attend;
 mod frame;
 mod lane;
 mod moves;
+mod pages;
 mod planning;
 mod rotate;
 mod segment;
@@ -11,6 +12,7 @@ mod simulate;
 #[cfg(test)]
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
 mod tests;
+mod watched;
 
 use crate::budget::Budget;
 use crate::error::{Error, Result};
@@ -25,7 +27,7 @@ use crate::shape::CacheShape;
 use crate::strategy::{Seen, Strategy, Tracker, Watch};
 use attend::{Heads, LaneStep, Scratch};
 use half::f16;
-use lane::{Energies, Lane};
+use lane::Lane;
 use rayon::prelude::*;
 use segment::Columns;
 use serde::{Deserialize, Serialize};
@@ -118,13 +120,20 @@ impl CacheBuilder {
         let columns = Columns {
             positions: layout.positions || positions,
             scores,
+            bounds: layout
+                .pages
+                .map_or(0, |pages| pages.row_bytes(shape.head_dim)),
         };
         let budget = budget.or_else(|| strategy.default_budget());
-        let lane = Lane::new(&layout, shape.head_dim, columns);
+        let lanes = (0..shape.layers).flat_map(|layer| {
+            let lane = Lane::new(&layout, &shape, columns, layer);
+            std::iter::repeat_n(lane, shape.lanes())
+        });
         let cache = Cache {
-            lanes: vec![lane; shape.layers * shape.lanes()],
+            lanes: lanes.collect(),
             seen: vec![0; shape.batch],
             step: vec![0; shape.batch],
+            prompts: vec![Vec::new(); shape.batch],
             sinks: vec![layout.sinks; shape.batch],
             peak: 0,
             scratch: Scratch::default(),
@@ -140,6 +149,7 @@ impl CacheBuilder {
             kernels,
         };
         cache.check_simulation()?;
+        cache.check_rope()?;
         cache.check_budget()?;
         Ok(cache)
     }
@@ -167,6 +177,9 @@ pub struct Cache {
     seen: Vec<usize>,
     /// Tokens of the running step.
     step: Vec<usize>,
+    /// Steps of several tokens that each sequence has seen: first position and tokens. Of these
+    /// not every query was observed.
+    prompts: Vec<Vec<(usize, usize)>>,
     /// Sinks that each sequence still keeps in full precision.
     sinks: Vec<usize>,
     peak: usize,
@@ -261,20 +274,33 @@ impl Cache {
     }
 
     fn live_bytes(&self) -> usize {
-        let statistics = if self.columns.scores {
-            size_of::<Energies>()
-        } else {
-            0
-        };
         let lane_bytes = |lane: &Lane| -> usize {
             let segments = lane.segments().map(segment::Segment::bytes);
             let rows: usize = segments.map(|b| b.payload + b.metadata + b.scores).sum();
-            rows + lane.frame.bytes()
+            rows + lane.statistics_bytes(self.columns)
         };
-        self.lanes
-            .iter()
-            .map(|lane| lane_bytes(lane) + statistics)
-            .sum()
+        self.lanes.iter().map(lane_bytes).sum()
+    }
+
+    /// Refuses a rotation that does not fit, or none where one is needed.
+    fn check_rope(&self) -> Result<()> {
+        let needed = match self.strategy.simulation() {
+            Some(simulation) if simulation.before_rope() => Some("stores keys"),
+            _ => self.layout.queries.then_some("looks at queries"),
+        };
+        match (&self.rope, needed) {
+            (Some(rope), Some(_)) => rope.check(self.shape.head_dim),
+            (None, Some(does)) => Err(Error::parameter(
+                "rope",
+                "none",
+                format!(
+                    "`{}` {does} before their rotary embedding: expected the model's, given to \
+                     the cache's builder",
+                    self.strategy.typetag_name()
+                ),
+            )),
+            (_, None) => Ok(()),
+        }
     }
 
     /// The lanes of `layer` for `sequence`, by index into `lanes`.
@@ -331,12 +357,12 @@ impl Cache {
         } = self.shape;
         let (sequence, head) = (index / kv_heads, index % kv_heads);
         work.tokens = step.lens[sequence];
-        work.watched = 0;
+        let watch = watch(self.strategy.as_ref());
+        let (seed, seen) = (self.seed, self.seen[sequence]);
+        work.watched.choose(watch, seed, seen, work.tokens);
         if work.tokens == 0 {
             return;
         }
-        work.watched = watch(self.strategy.as_ref())
-            .map_or(0, |watch| watch.prompt_queries.clamp(1, work.tokens));
         let group = self.shape.group();
         let take = |data: &[f32], heads: std::ops::Range<usize>, of: usize, out: &mut Vec<f32>| {
             out.clear();
@@ -358,6 +384,17 @@ impl Cache {
         work.q.iter_mut().for_each(|q| *q *= scale);
         if let Some(gauge) = &mut lane.gauge {
             gauge.observe(&work.q, head_dim);
+        }
+        if let (Some(queries), Some(rope)) = (&mut lane.queries, &self.rope) {
+            let tokens = work.q.chunks_exact(group * head_dim);
+            let positions = self.seen[sequence]..;
+            // The queries of sinks are as unlike the others as their keys.
+            for (position, q) in positions
+                .zip(tokens)
+                .filter(|(at, _)| *at >= self.layout.sinks)
+            {
+                queries.observe(rope, position, q);
+            }
         }
         lane.frame.queries(&mut work.q, head_dim);
         let position = u32::try_from(self.seen[sequence]).unwrap_or(u32::MAX);
@@ -396,43 +433,31 @@ impl Cache {
         let Some(tracker) = self.strategy.tracker() else {
             return;
         };
-        if seen.watched == 0 {
+        let (len, all) = (lane.len(), seen.watched.len());
+        if all == 0 {
             return;
         }
-        let len = lane.len();
-        // Rows before the step, and its tokens before the watched ones, are seen by all watched
-        // queries; a watched token's row by those from its own on.
-        let own = len - seen.watched;
         let mut start = 0;
         for segment in lane.segments_mut() {
-            let rows = start..start + segment.len();
-            start = rows.end;
+            let first = start;
+            start += segment.len();
             if segment.scores.is_empty() {
                 continue;
             }
-            let mut row = rows.start;
-            while row < rows.end {
-                let (end, queries) = if row <= own {
-                    (rows.end.min(own + 1), seen.watched)
-                } else {
-                    (row + 1, len - row)
-                };
-                let mass = &mut seen.mass[row..end];
-                if queries < seen.watched {
+            seen.watched.runs(first..start, len, |rows, queries| {
+                let mass = &mut seen.mass[rows.clone()];
+                if queries < all {
                     #[expect(clippy::cast_precision_loss, reason = "counts of queries")]
-                    let of_all = seen.watched as f32 / queries as f32;
+                    let of_all = all as f32 / queries as f32;
                     mass.iter_mut().for_each(|mass| *mass *= of_all);
                 }
                 let part = Seen {
                     mass,
                     queries: u32::try_from(queries).unwrap_or(u32::MAX),
                 };
-                tracker.fold(
-                    &part,
-                    &mut segment.scores[row - rows.start..end - rows.start],
-                );
-                row = end;
-            }
+                let scores = &mut segment.scores[rows.start - first..rows.end - first];
+                tracker.fold(&part, scores);
+            });
         }
     }
 }
@@ -504,7 +529,11 @@ impl KvHook for Cache {
 
     fn end_step(&mut self, more_prompt: bool) -> Result<()> {
         let longest = self.step.iter().copied().max().unwrap_or(0);
-        for (seen, step) in self.seen.iter_mut().zip(&mut self.step) {
+        let sequences = self.seen.iter_mut().zip(&mut self.step);
+        for ((seen, step), prompts) in sequences.zip(&mut self.prompts) {
+            if *step > 1 && self.columns.scores {
+                prompts.push((*seen, *step));
+            }
             *seen += std::mem::take(step);
         }
         self.peak = self.peak.max(self.live_bytes());
@@ -525,6 +554,7 @@ impl KvHook for Cache {
         self.lanes.iter_mut().for_each(|lane| lane.clear(layout));
         self.seen.fill(0);
         self.step.fill(0);
+        self.prompts.iter_mut().for_each(Vec::clear);
         self.sinks.fill(self.layout.sinks);
         self.peak = 0;
         self.simulated_bytes = 0;
@@ -533,11 +563,6 @@ impl KvHook for Cache {
 
 impl MeasuredHook for Cache {
     fn memory(&self) -> Memory {
-        let statistics = if self.columns.scores {
-            size_of::<Energies>()
-        } else {
-            0
-        };
         let mut memory = Memory {
             peak_bytes: self.peak as u64,
             ..Memory::default()
@@ -551,7 +576,7 @@ impl MeasuredHook for Cache {
                 memory.allocated_bytes += bytes.allocated as u64;
             }
             let bytes = lane.window.bytes();
-            let statistics = statistics + lane.frame.bytes();
+            let statistics = lane.statistics_bytes(self.columns);
             memory.window_bytes += (bytes.payload + bytes.metadata) as u64;
             memory.policy_bytes += (bytes.scores + statistics) as u64;
             memory.allocated_bytes += (bytes.allocated + statistics) as u64;

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::format::Format;
+use crate::packed::TILE_ROWS;
 use crate::shape::CacheShape;
 use serde::{Deserialize, Serialize};
 use smartkv_macros::config;
@@ -74,6 +75,25 @@ impl From<bool> for Rotation {
     }
 }
 
+/// Rows of a tier taken page by page: while decoding, a lane attends to those pages only that may
+/// matter most to the query (`Quest`, arXiv 2406.10774).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Pages {
+    /// Rows of a page. Of each page the least and the most of every key channel are kept in f16.
+    pub rows: usize,
+    /// Tokens in the pages attended to; the window and a page that is not full come on top.
+    pub tokens: usize,
+    /// First layers that attend to everything, and keep no bounds.
+    pub full_layers: usize,
+}
+
+impl Pages {
+    /// Bytes of the bounds for one row, rounded up.
+    pub(crate) fn row_bytes(&self, head_dim: usize) -> usize {
+        (2 * 2 * head_dim).div_ceil(self.rows)
+    }
+}
+
 /// The tiers a strategy uses, and its full-precision window.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
@@ -97,6 +117,12 @@ pub struct Layout {
     /// Factors on the channels of keys or values, undone in queries or outputs. They are fixed when
     /// the first rows leave the window.
     pub balance: Balance,
+    /// Keep mean and covariance of each lane's queries before `RoPE`, those of the sinks apart
+    /// ([`LaneRows::queries`](crate::LaneRows::queries)). The cache must be told the host's
+    /// rotation.
+    pub queries: bool,
+    /// Read only some pages of the one tier while decoding. Steps of several tokens read all.
+    pub pages: Option<Pages>,
     /// Plans may evict rows. Then any budget can be held, and a row may cost nothing.
     pub evicts: bool,
 }
@@ -114,6 +140,8 @@ impl Layout {
             rotate: Rotation::None,
             center: false,
             balance: Balance::None,
+            queries: false,
+            pages: None,
             evicts: false,
         }
     }
@@ -161,6 +189,9 @@ impl Layout {
             tier.k.check(shape.head_dim)?;
             tier.v.check(shape.head_dim)?;
         }
+        if let Some(pages) = self.pages {
+            self.check_pages(pages)?;
+        }
         let block = self.block_rows();
         for tier in &self.tiers {
             for format in [tier.k, tier.v] {
@@ -174,6 +205,20 @@ impl Layout {
                     ));
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Pages do not cut what formats store together, and their rows stay in order.
+    fn check_pages(&self, pages: Pages) -> Result<()> {
+        let unit = TILE_ROWS.max(self.block_rows());
+        if pages.rows == 0 || !pages.rows.is_multiple_of(unit) {
+            let expected = format!("expected a multiple of {unit} tokens");
+            return Err(Error::parameter("pages.rows", pages.rows, expected));
+        }
+        if self.tiers.len() != 1 || self.evicts {
+            let expected = "expected one tier of which nothing is evicted";
+            return Err(Error::parameter("pages", format!("{pages:?}"), expected));
         }
         Ok(())
     }

@@ -40,7 +40,7 @@ pub use error::{Error, Result};
 pub use format::{Axis, Bits, Format};
 pub use hook::{AttnStep, KvHook, MeasuredHook};
 pub use kernels::{DigitParts, Digits, Kernels, Queries, Reference, Rows, RowsMut, Tiles};
-pub use layout::{Balance, Layout, Rotation, Tier};
+pub use layout::{Balance, Layout, Pages, Rotation, Tier};
 pub use memory::Memory;
 pub use packed::{PackedRows, Role, TILE_ROWS};
 pub use parameter::Parameter;
@@ -51,8 +51,8 @@ pub use shape::CacheShape;
 pub use simulation::{Block, Simulation};
 pub use smartkv_macros::{allocator, config, split, strategy, tracker};
 pub use strategy::{
-    Allocator, Infeasible, LaneRows, Lanes, Offer, PlanCx, Problem, RowTable, Run, Seen, Split,
-    Strategy, Tracker, Watch,
+    Allocator, Infeasible, LaneRows, Lanes, Offer, PlanCx, Problem, QueryStatistics, RowTable, Run,
+    Seen, Split, Strategy, Tracker, Watch,
 };
 
 /// What the attribute macros expand to; not for people.

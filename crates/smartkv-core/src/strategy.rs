@@ -6,11 +6,13 @@ mod allocate;
 mod keep;
 mod lane_rows;
 mod problem;
+mod queries;
 mod rows;
 mod split;
 
 pub use lane_rows::LaneRows;
 pub(crate) use lane_rows::{Half, Side};
+pub use queries::QueryStatistics;
 pub use rows::{PlanCx, RowTable, Run};
 pub use split::{Lanes, Split};
 
@@ -70,9 +72,22 @@ pub trait Strategy: Debug + Send + Sync {
 /// What a tracker asks the attention kernels to observe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Watch {
-    /// Newest queries of each prompt chunk whose attention is observed. While decoding every
-    /// query is.
+    /// Newest queries of each prompt chunk whose attention is observed, at least 1. While decoding
+    /// every query is.
     pub prompt_queries: usize,
+    /// Of every so many tokens of a prompt one more is observed, drawn by lot; 0 is none.
+    pub spread: usize,
+}
+
+impl Watch {
+    /// Only the newest queries of each prompt chunk.
+    #[must_use]
+    pub const fn newest(prompt_queries: usize) -> Self {
+        Self {
+            prompt_queries,
+            spread: 0,
+        }
+    }
 }
 
 /// Attention observed in one step for rows of one lane that the same queries could see.

@@ -115,7 +115,7 @@ impl Tracker for BadTracker {
             !matches!(self.mistake, Mistake::PanicEarly),
             "nothing to see"
         );
-        Some(Watch { prompt_queries: 4 })
+        Some(Watch::newest(4))
     }
 
     fn fold(&self, seen: &Seen<'_>, score: &mut [f32]) {

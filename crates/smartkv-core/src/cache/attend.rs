@@ -6,7 +6,9 @@
 //! depend on the number of threads. All buffers are kept from step to step.
 
 use super::lane::Lane;
+use super::pages::PageBounds;
 use super::segment::Segment;
+use super::watched::Watched;
 use crate::kernels::{Digits, Kernels};
 use rayon::prelude::*;
 use std::cell::RefCell;
@@ -21,6 +23,8 @@ const DECODE_BLOCK: usize = 1024;
 const PREFILL_BLOCK: usize = 1024;
 /// Below this many (row, query) pairs a step is computed on the calling thread.
 const SERIAL_PAIRS: usize = 1024;
+/// Up to this many pages are chosen from on the calling thread.
+const SERIAL_PAGES: usize = 256;
 /// Up to this many numbers partials are merged on the calling thread.
 const SERIAL_MERGE: usize = 8192;
 
@@ -34,13 +38,15 @@ pub(super) struct LaneStep {
     pub(super) v: Vec<f32>,
     /// Tokens in this step.
     pub(super) tokens: usize,
-    /// Newest tokens whose attention is observed.
-    pub(super) watched: usize,
+    /// Tokens whose attention is observed.
+    pub(super) watched: Watched,
     /// `[tokens, group, head_dim]`, still rotated.
     pub(super) out: Vec<f32>,
     /// Per row, in attention order: attention summed over query heads and watched queries, and
     /// divided by the number of both.
     pub(super) mass: Vec<f32>,
+    /// Rows that the step attends to; all that it may, when empty.
+    runs: Vec<Range<usize>>,
     /// Digits of the queries for each grouping among the lane's tiers.
     digits: Vec<(usize, Digits)>,
     /// How many of them are of this step.
@@ -61,7 +67,8 @@ pub(super) struct Scratch {
 }
 
 /// Results of work items, one after another. Per query a maximum and a sum, an unnormalised
-/// output, and for watched tiles the unnormalised probabilities `[queries, rows]`.
+/// output, and for watched tiles the unnormalised probabilities `[queries, rows]`, of all queries or
+/// of those alone that are watched.
 #[derive(Debug, Clone, Default)]
 struct Partials<B> {
     max: B,
@@ -80,9 +87,9 @@ struct Item {
     rows: Range<usize>,
     /// First of the item's queries among those of all items.
     query: usize,
-    /// First of its kept probabilities, and whether it keeps any.
+    /// First of its kept probabilities, and of how many queries it keeps any.
     p: usize,
-    kept: bool,
+    kept: usize,
     /// Pairs of a row and a token in the items before.
     pairs: usize,
 }
@@ -115,6 +122,7 @@ pub(super) fn attend(
         items,
         partials,
     } = scratch;
+    select(kernels, lanes, steps);
     cut(lanes, steps, heads, items, partials);
     for (step, lane) in steps.iter_mut().zip(&*lanes) {
         step.prepare(kernels, lane, heads);
@@ -146,6 +154,29 @@ pub(super) fn attend(
     }
 }
 
+/// Chooses the pages that steps of one token attend to, in lanes that have pages.
+fn select(kernels: &dyn Kernels, lanes: &[Lane], steps: &mut [LaneStep]) {
+    if lanes.iter().all(|lane| lane.pages().is_none()) {
+        return;
+    }
+    let select = |(lane, step): (&Lane, &mut LaneStep)| match lane.pages() {
+        Some(pages) if step.tokens == 1 => {
+            pages.select(kernels, &step.q, lane.len(), &mut step.runs);
+        }
+        _ => step.runs.clear(),
+    };
+    let bounds: usize = lanes
+        .iter()
+        .filter_map(Lane::pages)
+        .map(PageBounds::len)
+        .sum();
+    if bounds > SERIAL_PAGES {
+        lanes.par_iter().zip(steps).for_each(select);
+    } else {
+        lanes.iter().zip(steps).for_each(select);
+    }
+}
+
 fn cut(
     lanes: &[Lane],
     steps: &[LaneStep],
@@ -165,32 +196,40 @@ fn cut(
         let len = lane.len();
         for first in (0..step.tokens).step_by(TILE_TOKENS) {
             let tile = first..(first + TILE_TOKENS).min(step.tokens);
-            let kept = tile.end > step.tokens - step.watched;
             let queries = tile.len() * heads.group;
+            let kept = step.kept(&tile, heads.group);
             // The step's own tokens are the last rows of the window: those after the tile are
             // invisible to all of it.
             let end = len - (step.tokens - tile.end);
-            let mut row = 0;
-            while row < end {
-                let next = if end - row <= longest {
-                    end
-                } else {
-                    lane.cut_at(row + block).min(end)
-                };
-                let item = Item {
-                    lane: index,
-                    tile: tile.clone(),
-                    rows: row..next,
-                    query,
-                    p,
-                    kept,
-                    pairs,
-                };
-                pairs += item.own_pairs();
-                items.push(item);
-                query += queries;
-                p += if kept { queries * (next - row) } else { 0 };
-                row = next;
+            let all = 0..end;
+            let runs = if step.runs.is_empty() {
+                std::slice::from_ref(&all)
+            } else {
+                &step.runs
+            };
+            for run in runs {
+                let mut row = run.start;
+                while row < run.end {
+                    let next = if run.end - row <= longest {
+                        run.end
+                    } else {
+                        lane.cut_at(row + block).min(run.end)
+                    };
+                    let item = Item {
+                        lane: index,
+                        tile: tile.clone(),
+                        rows: row..next,
+                        query,
+                        p,
+                        kept,
+                        pairs,
+                    };
+                    pairs += item.own_pairs();
+                    items.push(item);
+                    query += queries;
+                    p += kept * (next - row);
+                    row = next;
+                }
             }
         }
     }
@@ -246,14 +285,17 @@ impl Call<'_> {
     fn run(&self, items: &[Item], partials: Partials<&mut [f32]>) {
         match items {
             [] => {}
-            [item] if item.kept => {
+            [item] if item.kept == item.tile.len() * self.heads.group => {
                 let Partials { max, sum, acc, p } = partials;
                 self.compute(item, max, sum, acc, p);
             }
-            [item] => PROBABILITIES.with_borrow_mut(|p| {
-                p.resize(item.rows.len() * item.tile.len() * self.heads.group, 0.0);
-                let Partials { max, sum, acc, .. } = partials;
-                self.compute(item, max, sum, acc, p);
+            [item] => PROBABILITIES.with_borrow_mut(|all| {
+                all.resize(item.rows.len() * item.tile.len() * self.heads.group, 0.0);
+                let Partials { max, sum, acc, p } = partials;
+                self.compute(item, max, sum, acc, all);
+                if item.kept > 0 {
+                    self.keep(item, all, p);
+                }
             }),
             _ => {
                 let (left, right) = items.split_at(middle(items));
@@ -266,6 +308,15 @@ impl Call<'_> {
                     self.run(right, second);
                 }
             }
+        }
+    }
+
+    /// Copies the probabilities of the watched queries of an item out of those of all.
+    fn keep(&self, item: &Item, all: &[f32], p: &mut [f32]) {
+        let block = item.rows.len() * self.heads.group;
+        let watched = self.steps[item.lane].watched_in(&item.tile);
+        for (token, p) in watched.zip(p.chunks_exact_mut(block)) {
+            p.copy_from_slice(&all[(token - item.tile.start) * block..][..block]);
         }
     }
 
@@ -348,6 +399,23 @@ impl LaneStep {
         }
     }
 
+    /// Of how many queries of a tile the probabilities are kept: none, or all, unless only some
+    /// within it are watched.
+    fn kept(&self, tile: &Range<usize>, group: usize) -> usize {
+        let (others, newest) = (self.watched.others_in(tile), self.watched.newest_in(tile));
+        match (others.len(), newest.len()) {
+            (0, 0) => 0,
+            (0, _) => tile.len() * group,
+            (others, newest) => (others + newest) * group,
+        }
+    }
+
+    /// Watched tokens of a tile.
+    fn watched_in(&self, tile: &Range<usize>) -> impl Iterator<Item = usize> {
+        let others = self.watched.others_in(tile).iter().copied();
+        others.chain(self.watched.newest_in(tile))
+    }
+
     /// Digits of this step, with their grouping.
     fn digits(&self) -> impl Iterator<Item = &(usize, Digits)> {
         self.digits[..self.groupings].iter()
@@ -381,7 +449,7 @@ impl LaneStep {
             .resize(self.tokens * heads.group * heads.head_dim, 0.0);
         self.mass.clear();
         self.mass
-            .resize(if self.watched > 0 { len } else { 0 }, 0.0);
+            .resize(if self.watched.len() > 0 { len } else { 0 }, 0.0);
         for blocks in items.chunk_by(|a, b| a.tile == b.tile) {
             self.join(kernels, blocks, partials, heads);
         }
@@ -399,7 +467,7 @@ impl LaneStep {
         let (first, tile) = (blocks[0].query, &blocks[0].tile);
         let queries = tile.len() * group;
         #[expect(clippy::cast_precision_loss, reason = "a count of queries")]
-        let share = 1.0 / (self.watched.max(1) * group) as f32;
+        let share = 1.0 / (self.watched.len().max(1) * group) as f32;
         self.shares.clear();
         self.shares.resize(blocks.len() * queries, 0.0);
         for index in 0..queries {
@@ -418,13 +486,27 @@ impl LaneStep {
             let out = &mut self.out[(tile.start * group + index) * head_dim..][..head_dim];
             kernels.add_rows(acc, queries * head_dim, &self.weights, out);
         }
-        let unwatched = (self.tokens - self.watched).saturating_sub(tile.start) * group;
-        if unwatched >= queries {
+        let kept = blocks[0].kept;
+        if kept == 0 {
             return;
         }
-        for (item, shares) in blocks.iter().zip(self.shares.chunks_exact(queries)) {
+        // Those of a tile that are watched come last, or the others are left out.
+        let newest = self.watched.newest_in(tile).start - tile.start;
+        let sparse = !self.watched.others_in(tile).is_empty();
+        let unwatched = if sparse { 0 } else { newest * group };
+        for (index, item) in blocks.iter().enumerate() {
+            let mut shares = &self.shares[index * queries..][..queries];
+            if sparse {
+                self.weights.clear();
+                let others = self.watched.others_in(tile).iter().copied();
+                for token in others.chain(self.watched.newest_in(tile)) {
+                    let first = (token - tile.start) * group;
+                    self.weights.extend(&shares[first..first + group]);
+                }
+                shares = &self.weights;
+            }
             let width = item.rows.len();
-            let p = &partials.p[item.p..][..queries * width];
+            let p = &partials.p[item.p..][..kept * width];
             let mass = &mut self.mass[item.rows.clone()];
             kernels.add_rows(&p[unwatched * width..], width, &shares[unwatched..], mass);
         }

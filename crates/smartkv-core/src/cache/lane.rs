@@ -1,13 +1,15 @@
 //! One (sequence, kv head) of one layer: a full-precision window and one segment per tier.
 
 use super::frame::{self, Frame, Gauge};
+use super::pages::PageBounds;
 use super::segment::{Columns, Segment};
 use crate::format::Format;
 use crate::kernels::Kernels;
 use crate::layout::{Layout, Tier};
 use crate::packed::PackedRows;
 use crate::place::Place;
-use crate::strategy::{Half, Run};
+use crate::shape::CacheShape;
+use crate::strategy::{Half, QueryStatistics, Run};
 use std::ops::Range;
 
 /// Running means that turn rounding errors into expected output errors.
@@ -73,22 +75,38 @@ pub(super) struct Lane {
     pub(super) frame: Frame,
     /// Gathers what the frame will be fitted to; `None` when it is, or needs no fit.
     pub(super) gauge: Option<Box<Gauge>>,
+    /// What the layout asks to know of queries before `RoPE`.
+    pub(super) queries: Option<Box<QueryStatistics>>,
 }
 
 impl Lane {
-    pub(super) fn new(layout: &Layout, head_dim: usize, columns: Columns) -> Self {
+    /// An empty lane of `layer`.
+    pub(super) fn new(layout: &Layout, shape: &CacheShape, columns: Columns, layer: usize) -> Self {
+        let (group, head_dim) = (shape.group(), shape.head_dim);
+        let pages = layout.pages.filter(|pages| layer >= pages.full_layers);
+        let queries = || Box::new(QueryStatistics::new(group, head_dim));
         Self {
             window: Segment::new(Tier::same(Format::F16), head_dim, columns),
             tiers: layout
                 .tiers
                 .iter()
                 .enumerate()
-                .map(|(i, &tier)| Segment::new(tier, head_dim, columns.of_tier(layout, i)))
+                .map(|(i, &tier)| {
+                    let columns = columns.of_tier(layout, i);
+                    Segment::new(tier, head_dim, columns).with_pages(pages)
+                })
                 .collect(),
             energies: Energies::default(),
             frame: Frame::new(layout),
             gauge: frame::is_fitted(layout).then(Box::default),
+            queries: layout.queries.then(queries),
         }
+    }
+
+    /// Bytes of what is known of the lane, columns apart.
+    pub(super) fn statistics_bytes(&self, columns: Columns) -> usize {
+        let queries = self.queries.as_ref().map_or(0, |queries| queries.bytes());
+        columns.statistics_bytes() + self.frame.bytes() + queries
     }
 
     /// Fixes the frame by the rows of the window, and takes them into it. Nothing else may be held.
@@ -124,6 +142,11 @@ impl Lane {
             .chain(std::iter::once(&mut self.window))
     }
 
+    /// Bounds of the pages of its one tier, where it has some.
+    pub(super) fn pages(&self) -> Option<&PageBounds> {
+        self.tiers.first()?.pages.as_ref()
+    }
+
     /// Rows held, in all places.
     pub(super) fn len(&self) -> usize {
         self.segments().map(Segment::len).sum()
@@ -149,6 +172,9 @@ impl Lane {
         self.energies = Energies::default();
         self.frame = Frame::new(layout);
         self.gauge = frame::is_fitted(layout).then(Box::default);
+        if let Some(queries) = &mut self.queries {
+            queries.clear();
+        }
     }
 
     /// Rows a plan may move: `leaving` of the window, then each tier's.

@@ -1,15 +1,18 @@
 //! When rows leave the window, and who decides where they go.
 
-use super::Cache;
 use super::frame::{self, Frame};
-use super::lane::{Energies, Lane};
+use super::lane::Lane;
+use super::watched::Watched;
+use super::{Cache, watch};
 use crate::error::{Error, Result};
 use crate::guard::{guarded, unsound};
 use crate::layout::Tier;
 use crate::place::Plan;
 use crate::registry::Kind;
-use crate::strategy::{Half, PlanCx, RowTable, Run, Side};
+use crate::shape::CacheShape;
+use crate::strategy::{Half, PlanCx, QueryStatistics, RowTable, Run, Side};
 use rayon::prelude::*;
+use std::sync::OnceLock;
 
 /// Full-precision rows a sequence may keep now.
 #[derive(Debug, Clone, Copy)]
@@ -46,13 +49,12 @@ impl Cache {
 
     /// Bytes that do not depend on tokens, per sequence.
     fn fixed_bytes(&self) -> usize {
-        let statistics = if self.columns.scores {
-            size_of::<Energies>()
-        } else {
-            0
-        };
-        let frame = Frame::bytes_of(&self.layout, self.shape.head_dim);
-        self.lanes_per_sequence() * (statistics + frame)
+        let CacheShape { head_dim, .. } = self.shape;
+        let mut bytes = self.columns.statistics_bytes() + Frame::bytes_of(&self.layout, head_dim);
+        if self.layout.queries {
+            bytes += QueryStatistics::bytes_of(self.shape.group(), head_dim);
+        }
+        self.lanes_per_sequence() * bytes
     }
 
     /// Refuses a budget that the layout cannot hold, naming the reachable range.
@@ -205,13 +207,32 @@ impl Cache {
             let own = lanes.filter(|(index, _)| mine.binary_search(&(first + index)).is_ok());
             own.for_each(|(_, lane)| fit(lane));
         }
-        let plan = self.ask(seen, window, cut, &mine)?;
+        let plan = self.ask(sequence, window, cut, &mine)?;
         self.simulate(seen, cut, &mine)?;
         self.execute(&plan, cut, &mine);
         Ok(())
     }
 
-    fn ask(&self, seen: usize, window: Window, cut: Cut, mine: &[usize]) -> Result<Plan> {
+    /// Positions of the queries of a sequence that were observed, ascending.
+    pub(super) fn observed(&self, sequence: usize) -> Vec<u32> {
+        let watch = watch(self.strategy.as_ref());
+        let mut watched = Watched::default();
+        let mut observed = Vec::new();
+        let mut end = 0;
+        let last = (self.seen[sequence], 0);
+        for &(first, tokens) in self.prompts[sequence].iter().chain([&last]) {
+            // Between prompts every token was a step.
+            observed.extend(end..first);
+            watched.choose(watch, self.seed, first, tokens);
+            observed.extend(watched.positions(first));
+            end = first + tokens;
+        }
+        let narrow = |at| u32::try_from(at).unwrap_or(u32::MAX);
+        observed.into_iter().map(narrow).collect()
+    }
+
+    fn ask(&self, sequence: usize, window: Window, cut: Cut, mine: &[usize]) -> Result<Plan> {
+        let seen = self.seen[sequence];
         let (full, cheapest) = self.row_prices();
         let budget = match self.budget {
             None => None,
@@ -236,8 +257,21 @@ impl Cache {
             runs.extend(lane.runs(self.kernels, leaving.clone(), first, index));
             first += lane.planned_rows(cut.leaving);
         }
+        let queries: Vec<Option<&QueryStatistics>> = mine
+            .iter()
+            .map(|&lane| self.lanes[lane].queries.as_deref())
+            .collect();
         let cache_seed = self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let prices = self.tier_prices();
+        let observed = OnceLock::new();
+        let observers = |positions: &[u32]| {
+            let all = observed.get_or_init(|| self.observed(sequence));
+            let later = |at: &u32| all.len() - all.partition_point(|q| q < at);
+            let counts = positions.iter().map(later);
+            counts
+                .map(|n| u32::try_from(n).unwrap_or(u32::MAX))
+                .collect()
+        };
         let mut cx = PlanCx {
             shape: &self.shape,
             layout: &self.layout,
@@ -250,6 +284,9 @@ impl Cache {
             sinks: cut.sinks,
             runs: &runs,
             stored: &|lane, half, side| self.stored(cut, mine[lane], half, side),
+            observers: &observers,
+            queries: &queries,
+            rope: self.rope.as_deref(),
         };
         let name = self.strategy.typetag_name();
         let blame = |error: Error| match error {

@@ -1,7 +1,9 @@
 //! Packed rows of one tier of one lane, with the columns that follow them.
 
+use super::lane::Energies;
+use super::pages::PageBounds;
 use crate::kernels::Kernels;
-use crate::layout::{Layout, Tier};
+use crate::layout::{Layout, Pages, Tier};
 use crate::packed::{PackedRows, Role, reserve, shrink};
 use crate::strategy::Half;
 
@@ -10,6 +12,8 @@ use crate::strategy::Half;
 pub(super) struct Columns {
     pub(super) positions: bool,
     pub(super) scores: bool,
+    /// Bytes of the bounds of pages, for each row.
+    pub(super) bounds: usize,
 }
 
 impl Columns {
@@ -25,7 +29,16 @@ impl Columns {
     /// Bytes of the columns of one row.
     pub(super) fn bytes(self) -> usize {
         let position = if self.positions { size_of::<u32>() } else { 0 };
-        position + if self.scores { size_of::<f32>() } else { 0 }
+        position + self.bounds + if self.scores { size_of::<f32>() } else { 0 }
+    }
+
+    /// Bytes of what goes with the columns of a lane.
+    pub(super) fn statistics_bytes(self) -> usize {
+        if self.scores {
+            size_of::<Energies>()
+        } else {
+            0
+        }
     }
 }
 
@@ -37,6 +50,8 @@ pub(super) struct Segment {
     columns: Columns,
     positions: Vec<u32>,
     pub(super) scores: Vec<f32>,
+    /// Bounds of its pages, where the layout has some.
+    pub(super) pages: Option<PageBounds>,
 }
 
 /// Rows on their way between segments, in full precision.
@@ -82,7 +97,14 @@ impl Segment {
             columns,
             positions: Vec::new(),
             scores: Vec::new(),
+            pages: None,
         }
+    }
+
+    /// The same with bounds of its pages.
+    pub(super) fn with_pages(mut self, pages: Option<Pages>) -> Self {
+        self.pages = pages.map(|pages| PageBounds::new(pages, self.k.head_dim()));
+        self
     }
 
     pub(super) fn len(&self) -> usize {
@@ -173,6 +195,9 @@ impl Segment {
             reserve(&mut self.scores, moving.scores.len());
             self.scores.extend(&moving.scores);
         }
+        if let Some(pages) = &mut self.pages {
+            pages.extend(kernels, &self.k);
+        }
     }
 
     /// Removes row `index`; the last row takes its place.
@@ -185,6 +210,9 @@ impl Segment {
             index,
         );
         swap_remove_rows(&mut self.scores, usize::from(self.columns.scores), index);
+        if let Some(pages) = &mut self.pages {
+            pages.forget_from(index);
+        }
     }
 
     /// Removes rows `start .. end`, keeping the order of the others.
@@ -212,6 +240,9 @@ impl Segment {
         self.v.clear();
         self.positions.clear();
         self.scores.clear();
+        if let Some(pages) = &mut self.pages {
+            pages.clear();
+        }
     }
 
     /// Positions of the rows; empty unless the layout keeps them.
@@ -222,13 +253,15 @@ impl Segment {
     pub(super) fn bytes(&self) -> SegmentBytes {
         let columns = size_of::<u32>() * self.positions.capacity()
             + size_of::<f32>() * self.scores.capacity();
+        let bounds = self.pages.as_ref().map_or((0, 0), PageBounds::bytes);
         SegmentBytes {
             payload: self.k.payload_bytes() + self.v.payload_bytes(),
             metadata: self.k.metadata_bytes()
                 + self.v.metadata_bytes()
-                + size_of::<u32>() * self.positions.len(),
+                + size_of::<u32>() * self.positions.len()
+                + bounds.0,
             scores: size_of::<f32>() * self.scores.len(),
-            allocated: self.k.allocated_bytes() + self.v.allocated_bytes() + columns,
+            allocated: self.k.allocated_bytes() + self.v.allocated_bytes() + columns + bounds.1,
         }
     }
 }

@@ -17,12 +17,12 @@ struct Changed {
 }
 
 impl Cache {
-    /// Refuses what a simulated method cannot have: a budget on bytes it does not save, packed
-    /// tiers, or an unknown rotation.
+    /// Refuses what a simulated method cannot have: a budget on bytes it does not save, or packed
+    /// tiers.
     pub(super) fn check_simulation(&self) -> Result<()> {
-        let Some(simulation) = self.strategy.simulation() else {
+        if self.strategy.simulation().is_none() {
             return Ok(());
-        };
+        }
         let name = self.strategy.typetag_name();
         if let Some(budget) = self.budget {
             return Err(Error::Budget {
@@ -40,18 +40,7 @@ impl Cache {
                 "a simulated strategy stores every row in one f16 tier",
             ));
         }
-        match &self.rope {
-            Some(rope) => rope.check(self.shape.head_dim),
-            None if simulation.before_rope() => Err(Error::parameter(
-                "rope",
-                "none",
-                format!(
-                    "`{name}` stores keys before their rotary embedding: expected the model's, \
-                     given to the cache's builder"
-                ),
-            )),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// Changes the leaving rows of the lanes `mine` of a sequence that has `seen` tokens.

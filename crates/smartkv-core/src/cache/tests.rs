@@ -1,6 +1,7 @@
 //! Attention under arbitrary plans equals dense attention over what is really stored.
 
 mod plans;
+mod probes;
 
 use super::Cache;
 use crate::contract::{Inputs, dense_attention};
@@ -39,9 +40,7 @@ struct Sum;
 #[tracker("test-sum")]
 impl Tracker for Sum {
     fn watch(&self) -> Option<Watch> {
-        Some(Watch {
-            prompt_queries: usize::MAX,
-        })
+        Some(Watch::newest(usize::MAX))
     }
 
     fn fold(&self, seen: &Seen<'_>, score: &mut [f32]) {
@@ -72,6 +71,7 @@ impl Strategy for Scatter {
             center: self.fit.is_some(),
             balance: self.fit.unwrap_or_default(),
             evicts: self.evict,
+            ..Layout::constant(Tier::same(Format::F16))
         })
     }
 

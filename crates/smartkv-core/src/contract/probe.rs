@@ -24,6 +24,8 @@ pub struct Probe {
     pub place: Vec<Place>,
     /// Position of each row.
     pub position: Vec<u32>,
+    /// Number of the newest tokens whose queries were observed.
+    pub observed: usize,
     /// Score column.
     pub score: Vec<f32>,
     /// Keys of the rows, `[rows, head_dim]`.
@@ -55,6 +57,7 @@ impl Probe {
             seed: 0,
             place: vec![Place::Window; rows],
             position: (0..last).collect(),
+            observed: rows,
             score: vec![0.0; rows],
             keys: vec![0.0; rows * shape.head_dim],
             values: vec![0.0; rows * shape.head_dim],
@@ -71,6 +74,13 @@ impl Probe {
             (Half::Keys, Side::Staying) => self.staying_keys.clone(),
             (Half::Values, Side::Staying) => self.staying_values.clone(),
         };
+        let observers = |positions: &[u32]| {
+            let later = |&at: &u32| self.seen.saturating_sub(at as usize).min(self.observed);
+            let counts = positions.iter().map(later);
+            counts
+                .map(|n| u32::try_from(n).unwrap_or(u32::MAX))
+                .collect()
+        };
         look(&LaneRows {
             shape: &self.shape,
             layer: self.layer,
@@ -81,6 +91,9 @@ impl Probe {
             place: &self.place,
             position: &self.position,
             score: &self.score,
+            observers: &observers,
+            queries: None,
+            rope: None,
             lane: 0,
             stored: &stored,
         })

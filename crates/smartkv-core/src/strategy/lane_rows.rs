@@ -1,6 +1,8 @@
 //! What a tracker or an evictor may look at in one lane: more than columns, for those who ask.
 
+use super::QueryStatistics;
 use crate::place::Place;
+use crate::rope::Rope;
 use crate::shape::CacheShape;
 use std::fmt;
 use std::ops::Range;
@@ -43,6 +45,9 @@ pub struct LaneRows<'a> {
     pub position: &'a [u32],
     /// Score of each row; empty without a tracker that watches.
     pub score: &'a [f32],
+    pub(crate) observers: &'a Observers<'a>,
+    pub(crate) queries: Option<&'a QueryStatistics>,
+    pub(crate) rope: Option<&'a Rope>,
     /// Index of the lane in its sequence.
     pub(crate) lane: usize,
     pub(crate) stored: &'a Stored<'a>,
@@ -50,6 +55,9 @@ pub struct LaneRows<'a> {
 
 /// Decoded keys or values of the rows of a lane on one side of a plan.
 pub(crate) type Stored<'a> = dyn Fn(usize, Half, Side) -> Vec<f32> + Sync + 'a;
+
+/// How many observed queries there were from each position on.
+pub(crate) type Observers<'a> = dyn Fn(&[u32]) -> Vec<u32> + Sync + 'a;
 
 impl fmt::Debug for LaneRows<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -105,5 +113,22 @@ impl LaneRows<'_> {
     #[must_use]
     pub fn staying_values(&self) -> Vec<f32> {
         (self.stored)(self.lane, Half::Values, Side::Staying)
+    }
+
+    /// Of each row, the queries so far that could see it and were observed. Needs
+    /// [`position`](Self::position).
+    #[must_use]
+    pub fn observers(&self) -> Vec<u32> {
+        (self.observers)(self.position)
+    }
+
+    /// What is known of the lane's queries before `RoPE`, and the host's rotation.
+    ///
+    /// # Panics
+    /// Unless the layout asks for [`queries`](crate::Layout::queries).
+    #[must_use]
+    pub fn queries(&self) -> (&QueryStatistics, &Rope) {
+        let known = self.queries.zip(self.rope);
+        known.expect("a layout that asks for queries")
     }
 }

@@ -6,9 +6,10 @@ use crate::kernels::Kernels;
 use crate::layout::{Layout, Tier};
 use crate::packed::PackedRows;
 use crate::place::Place;
+use crate::rope::Rope;
 use crate::shape::CacheShape;
-use crate::strategy::lane_rows::Stored;
-use crate::strategy::{LaneRows, Offer};
+use crate::strategy::lane_rows::{Observers, Stored};
+use crate::strategy::{LaneRows, Offer, QueryStatistics};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -37,6 +38,10 @@ pub struct PlanCx<'a> {
     /// First tokens that stay in the window.
     pub(crate) sinks: usize,
     pub(crate) stored: &'a Stored<'a>,
+    pub(crate) observers: &'a Observers<'a>,
+    /// Of each lane, where the layout asks for them.
+    pub(crate) queries: &'a [Option<&'a QueryStatistics>],
+    pub(crate) rope: Option<&'a Rope>,
 }
 
 impl std::fmt::Debug for PlanCx<'_> {
@@ -75,6 +80,9 @@ impl PlanCx<'_> {
             place: &table.place[rows.clone()],
             position: table.position.get(rows.clone()).unwrap_or_default(),
             score: table.score.get(rows).unwrap_or_default(),
+            observers: self.observers,
+            queries: self.queries[lane],
+            rope: self.rope,
             lane,
             stored: self.stored,
         }
