@@ -76,6 +76,7 @@ impl Probed {
         Scatter {
             seed: self.seed,
             exact: true,
+            scored: true,
             ..Scatter::default()
         }
     }
