@@ -23,6 +23,10 @@ use smartkv_core::{
 /// the attention output under the budget. Sinks and the newest tokens stay in f16; a row is encoded
 /// once from full precision when it leaves the window, and later only lowered.
 ///
+/// Rows are stored in a frame in which rounding costs least and attention is the same: less each
+/// lane's mean key and value, key channels balanced against the queries, rotated by a Hadamard
+/// transform. There they are nearly normal, so the levels of a Gaussian and one f16 a row suffice.
+///
 /// The damage of rounding a row with importance `p` is modelled to first order: a key error moves
 /// the score by `scale · q·δk` and the output by `p` times that, a value error moves the output by
 /// `p · δv`; the rounding error of `b` bits over a range `r` has variance `r² / (12 (2^b - 1)²)`.
@@ -54,7 +58,7 @@ pub struct SmartKv {
     #[default(true)]
     pub rotate: bool,
     /// Round to the levels of a Gaussian (`TurboQuant`, arXiv 2504.19874) instead of a uniform grid:
-    /// one f16 a row instead of two, and less error once rotated. Not for 8 bits, nor with groups.
+    /// one f16 a row instead of two, and less error once rotated. 8 bits stay on a uniform grid.
     #[default(true)]
     pub gaussian: bool,
     /// Store keys and values less each lane's mean: attention does not notice.
@@ -97,6 +101,10 @@ impl Strategy for SmartKv {
                 _ => Format::asymmetric(bits, self.group_size),
             })
         };
+        if self.gaussian && self.group_size != 0 {
+            let expected = "expected 0, the whole head, unless `gaussian` is false";
+            return Err(Error::parameter("group_size", self.group_size, expected));
+        }
         let (kept, evicts) = match self.bits.split_last() {
             Some(([0, 0], kept)) => (kept, true),
             _ => (self.bits.as_slice(), false),
