@@ -60,7 +60,7 @@ fn set_names_the_field_the_value_and_what_was_expected() {
     refused(
         1,
         &set("realloc_every=0"),
-        &["--set realloc_every=0: expected at least 1 (it was 16)"],
+        &["--set realloc_every=0: expected at least 1 (it was 8)"],
     );
     refused(1, &set("tracker=emma"), &["`emma`", "expected", "`ema`"]);
     refused(1, &set("window.x=1"), &["--set window.x=1: `x` is inside"]);

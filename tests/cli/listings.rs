@@ -76,7 +76,7 @@ fn a_page_says_what_parameters_take_and_shows_a_file_that_works() {
     let page = run(&["strategies", "smartkv"]).stdout;
     for part in [
         "(mixed strategy, packed storage; crate smartkv-strategies)",
-        "tracker: ema",
+        "type: ema",
         "list of [integer,",
         "integer, at least 1",
         "number, at least 0",
