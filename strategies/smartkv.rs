@@ -93,18 +93,15 @@ impl Strategy for SmartKv {
         let format = |bits| -> Result<Format> {
             let bits = Bits::from_count(bits)?;
             Ok(match (self.gaussian, bits) {
-                (true, Bits::B8) => Format::symmetric(bits, 0),
+                (true, Bits::B8) => Format::symmetric(bits, self.group_size),
                 (true, Bits::B2 | Bits::B3 | Bits::B4) => {
-                    Format::symmetric(bits, 0).with_codebook(Codebook::gaussian(bits)?)
+                    let levels = Codebook::gaussian(bits)?;
+                    Format::symmetric(bits, self.group_size).with_codebook(levels)
                 }
                 (_, Bits::F16) => Format::F16,
                 _ => Format::asymmetric(bits, self.group_size),
             })
         };
-        if self.gaussian && self.group_size != 0 {
-            let expected = "expected 0, the whole head, unless `gaussian` is false";
-            return Err(Error::parameter("group_size", self.group_size, expected));
-        }
         let (kept, evicts) = match self.bits.split_last() {
             Some(([0, 0], kept)) => (kept, true),
             _ => (self.bits.as_slice(), false),

@@ -7,17 +7,7 @@ use tempfile::tempdir;
 /// Arguments of a quick benchmark of the tiny model, whose heads have 16 channels.
 fn bench<'a>(more: &[&'a str]) -> Vec<&'a str> {
     let args = ["bench", "--model", TINY, "--text", TEXT, "--rounds", "2"];
-    // Groups that fit the tiny model's heads, which Gaussian levels do without.
-    let sizes = [
-        "--tokens",
-        "3",
-        "--chunk",
-        "32",
-        "--set",
-        "group_size=16",
-        "--set",
-        "gaussian=false",
-    ];
+    let sizes = ["--tokens", "3", "--chunk", "32", "--set", "group_size=16"];
     [&args[..], &sizes, more].concat()
 }
 
@@ -127,8 +117,8 @@ fn check(row: &Value) {
         parts.map(|part| bytes(&decode[part])).iter().sum::<u64>()
     );
     assert!(bytes(&decode["weight_bytes_a_token"]) <= bytes(&row["weight_bytes"]));
-    // Grows with the timed tokens; the last count is the most.
-    assert!(bytes(&decode["cache_bytes_a_token"]) <= bytes(&cache["live_bytes"]));
+    // A plan may lower rows after the last timed token, so the end is not the most.
+    assert!(bytes(&decode["cache_bytes_a_token"]) <= bytes(&cache["peak_bytes"]));
     for rate in [
         "gb_per_s",
         "same_size_gb_per_s",
