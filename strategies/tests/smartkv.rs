@@ -129,7 +129,11 @@ impl Strategy for Counted {
 fn hysteresis_moves_fewer_rows() {
     let [free, held] = [0.0, 0.3].map(|hysteresis| {
         MOVED.store(0, Ordering::Relaxed);
-        let inner = json!({"type": "smartkv", "hysteresis": hysteresis});
+        // Scores that forget everything between two plans.
+        let inner = json!({
+            "type": "smartkv", "hysteresis": hysteresis, "power": 2.0,
+            "tracker": {"type": "ema", "decay": 0.0},
+        });
         let config = json!({"type": "counted", "inner": inner});
         run(&registry::strategy(&config).unwrap(), 0.25);
         MOVED.load(Ordering::Relaxed)
