@@ -1,6 +1,6 @@
 //! No token left behind: the unimportant ones in few bits instead of evicted.
 
-use smartkv_core::{Balance, Bits, CacheShape, Error, Format, LaneRows, Layout, Place, Plan, PlanCx};
+use smartkv_core::{Balance, Bits, CacheShape, Format, LaneRows, Layout, Place, Plan, PlanCx};
 use smartkv_core::{Result, Strategy, Tier, Tracker, config, strategy};
 use smartkv_strategies::trackers::cumulative::Cumulative;
 
@@ -17,6 +17,7 @@ pub struct MiKv {
     pub tracker: Box<dyn Tracker>,
     /// Share of a lane's packed tokens in `high_bits`.
     #[default(0.2)]
+    #[range(0.0..=1.0)]
     pub important: f64,
     /// Bits of important tokens: 16 or 8 in the paper.
     #[default(8)]
@@ -38,9 +39,6 @@ pub struct MiKv {
 #[strategy("mikv", family = "mixed", paper = "arXiv 2402.18096")]
 impl Strategy for MiKv {
     fn layout(&self, _: &CacheShape) -> Result<Layout> {
-        if !(0.0..=1.0).contains(&self.important) {
-            return Err(Error::parameter("important", self.important, "expected 0 to 1"));
-        }
         let tier = |bits| Ok(Tier::same(Format::asymmetric(Bits::from_count(bits)?, self.group_size)));
         let tiers = vec![tier(self.high_bits)?, tier(self.low_bits)?];
         let balance = if self.balance { Balance::QueryMax } else { Balance::None };

@@ -1,6 +1,6 @@
 //! Salient tokens in more bits, with scales where outliers are.
 
-use smartkv_core::{Balance, Bits, CacheShape, Error, Format, LaneRows, Layout, Place, Plan, PlanCx};
+use smartkv_core::{Balance, Bits, CacheShape, Format, LaneRows, Layout, Place, Plan, PlanCx};
 use smartkv_core::{Result, Strategy, Tier, Tracker, config, strategy};
 use smartkv_strategies::trackers::probes::Probes;
 
@@ -20,6 +20,7 @@ pub struct ZipCache {
     pub tracker: Box<dyn Tracker>,
     /// Share of tokens in `high_bits`.
     #[default(0.6)]
+    #[range(0.0..=1.0)]
     pub salient: f64,
     /// Bits of salient tokens.
     #[default(4)]
@@ -38,9 +39,6 @@ pub struct ZipCache {
 #[strategy("zipcache", family = "mixed", paper = "arXiv 2405.14256")]
 impl Strategy for ZipCache {
     fn layout(&self, _: &CacheShape) -> Result<Layout> {
-        if !(0.0..=1.0).contains(&self.salient) {
-            return Err(Error::parameter("salient", self.salient, "expected 0 to 1"));
-        }
         let tier = |bits| {
             let bits = Bits::from_count(bits)?;
             let (k, v) = (Format::per_channel(bits, self.group_size), Format::asymmetric(bits, 0));
@@ -48,7 +46,7 @@ impl Strategy for ZipCache {
         };
         let tiers = vec![tier(self.high_bits)?, tier(self.low_bits)?];
         let (window, balance) = (self.recompress_every, Balance::ValueMax);
-        let period = window + 1;
+        let period = window.saturating_add(1);
         Ok(Layout { tiers, window, period, balance, ..Layout::constant(Tier::same(Format::F16)) })
     }
 

@@ -7,8 +7,8 @@ use super::bar::Bar;
 use super::out_file;
 use super::output;
 use super::session::{DEFAULT_MODEL, Loaded, ModelArgs, check_calibration, parse_prefill};
-use crate::assets::{self, Policy, resolve_text, sha256_file};
-use crate::experiment::{Comparison, Environment, compare};
+use crate::assets::{self, Policy, resolve_text};
+use crate::experiment::{Comparison, compare};
 use std::path::PathBuf;
 
 /// Compare strategies at several budgets on the same model, text and tokens.
@@ -80,18 +80,7 @@ pub(super) fn run(args: &CompareArgs, policy: &Policy, as_json: bool) -> anyhow:
     }
     let text = settings.text.as_deref().unwrap_or("essays");
     let text = resolve_text(text, policy, &assets::Progress::Stderr)?;
-    let model_sha256 = loaded
-        .path
-        .is_file()
-        .then(|| sha256_file(&loaded.path))
-        .transpose()?;
-    let environment = Environment {
-        smartkv: env!("CARGO_PKG_VERSION"),
-        kernels: smartkv_kernels::best().name(),
-        weights: loaded.weights.to_string(),
-        model_sha256,
-        threads: rayon::current_num_threads(),
-    };
+    let environment = loaded.environment()?;
     let bar = Bar::default();
     let run = Comparison {
         model: &loaded.model,

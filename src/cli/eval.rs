@@ -8,9 +8,9 @@ use super::output;
 use super::session::{
     DEFAULT_MODEL, Loaded, ModelArgs, StrategyArgs, check_calibration, parse_prefill,
 };
-use crate::assets::{self, Policy, resolve_text, sha256_file};
+use crate::assets::{self, Policy, resolve_text};
 use crate::config::{StrategySpec, read_yaml};
-use crate::experiment::{CacheRecord, Environment, EvalFile, EvalSettings, Evaluation, evaluate};
+use crate::experiment::{CacheRecord, EvalFile, EvalSettings, Evaluation, evaluate};
 use anyhow::Context as _;
 use serde_json::Value;
 use smartkv_core::{Memory, Prefill};
@@ -111,18 +111,7 @@ pub(super) fn run(args: EvalArgs, policy: &Policy, as_json: bool) -> anyhow::Res
     let text = pick(args.text, &file.text, "essays");
     let text = resolve_text(&text, policy, &assets::Progress::Stderr)?;
 
-    let model_sha256 = loaded
-        .path
-        .is_file()
-        .then(|| sha256_file(&loaded.path))
-        .transpose()?;
-    let environment = Environment {
-        smartkv: env!("CARGO_PKG_VERSION"),
-        kernels: smartkv_kernels::best().name(),
-        weights: loaded.weights.to_string(),
-        model_sha256,
-        threads: rayon::current_num_threads(),
-    };
+    let environment = loaded.environment()?;
     if let Some(origin) = &settings.strategy.calibration
         && origin.text_sha256 == text.sha256
     {

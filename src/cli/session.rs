@@ -1,7 +1,8 @@
 //! What every command that runs a model needs: threads, the model, a cache.
 
-use crate::assets::{Policy, Progress, resolve_model, sha256_model};
+use crate::assets::{Policy, Progress, resolve_model, sha256_file, sha256_model};
 use crate::config::{Assignment, StrategySpec};
+use crate::experiment::Environment;
 use crate::progress;
 use anyhow::Context as _;
 use smartkv_core::{Budget, Cache, Prefill};
@@ -95,6 +96,18 @@ impl Loaded {
             name: name.to_string(),
             path,
             weights,
+        })
+    }
+
+    /// What a record says it was measured with.
+    pub(super) fn environment(&self) -> anyhow::Result<Environment> {
+        let is_file = self.path.is_file();
+        Ok(Environment {
+            smartkv: env!("CARGO_PKG_VERSION"),
+            kernels: smartkv_kernels::best().name(),
+            weights: self.weights.to_string(),
+            model_sha256: is_file.then(|| sha256_file(&self.path)).transpose()?,
+            threads: rayon::current_num_threads(),
         })
     }
 }

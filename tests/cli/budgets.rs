@@ -75,3 +75,19 @@ fn generation_refuses_the_same() {
         &["budget 0.01: `smartkv`"],
     );
 }
+
+#[test]
+fn a_window_of_any_length_is_taken() {
+    let most = format!("window={}", usize::MAX);
+    let args = ["--strategy", "rotated", "--set", &most, "--set", "sinks=4"];
+    let run = crate::program::run(&quick(&args));
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let every = format!("recompress_every={}", usize::MAX);
+    let run = crate::program::run(&quick(&["--strategy", "zipcache", "--set", &every]));
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    refused(
+        1,
+        &quick(&["--strategy", "zipcache", "--set", "salient=1.5"]),
+        &["salient=1.5: expected 0 to 1"],
+    );
+}

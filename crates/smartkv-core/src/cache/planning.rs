@@ -175,7 +175,7 @@ impl Cache {
         self.sinks[sequence] = window.sinks;
         let lane = self.lane_index(0, sequence, 0);
         let held = self.lanes[lane].window.len();
-        if held <= window.sinks + window.newest {
+        if held <= window.sinks.saturating_add(window.newest) {
             return Ok(());
         }
         // Whole periods leave at once, so that the next tokens are free.
