@@ -47,7 +47,7 @@ struct Subject<'a> {
 impl<'a> Subject<'a> {
     fn find(name: &'a str) -> anyhow::Result<Self> {
         let shipped = SHIPPED.iter().find(|(shipped, _)| *shipped == name);
-        let found = Kind::ALL
+        let found = Kind::OF_STRATEGIES
             .iter()
             .find_map(|kind| registry::find(*kind, name).ok());
         let entry = match (found, shipped) {

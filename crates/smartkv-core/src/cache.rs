@@ -562,6 +562,10 @@ impl KvHook for Cache {
 }
 
 impl MeasuredHook for Cache {
+    fn fork(&self) -> Box<dyn MeasuredHook> {
+        Box::new(self.clone())
+    }
+
     fn memory(&self) -> Memory {
         let mut memory = Memory {
             peak_bytes: self.peak as u64,

@@ -97,4 +97,7 @@ pub trait KvHook: Send {
 pub trait MeasuredHook: KvHook {
     /// Bytes of the live buffers, now.
     fn memory(&self) -> crate::memory::Memory;
+
+    /// A deep copy: what one of the two does later, the other does not see. Costs what is held.
+    fn fork(&self) -> Box<dyn MeasuredHook>;
 }

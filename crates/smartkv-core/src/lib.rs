@@ -49,7 +49,7 @@ pub use range::Range;
 pub use rope::Rope;
 pub use shape::CacheShape;
 pub use simulation::{Block, Simulation};
-pub use smartkv_macros::{allocator, config, split, strategy, tracker};
+pub use smartkv_macros::{allocator, config, split, strategy, task, tracker};
 pub use strategy::{
     Allocator, Infeasible, LaneRows, Lanes, Offer, PlanCx, Problem, QueryStatistics, RowTable, Run,
     Seen, Split, Strategy, Tracker, Watch,

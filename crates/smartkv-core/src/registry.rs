@@ -2,7 +2,7 @@
 
 mod check;
 
-pub use check::{check, check_ranges};
+pub use check::{check, check_configuration, check_ranges};
 
 use crate::error::{Error, Result};
 use crate::guard::guarded;
@@ -13,25 +13,32 @@ use crate::strategy::Strategy;
 use serde_json::Value;
 use std::sync::Arc;
 
-/// The kinds of plugins, each named as its trait in [`strategy`](crate::strategy): this list is
-/// the one place that knows them all. The attribute of a kind is a line in `smartkv-macros`.
+/// The kinds of plugins that make up a strategy, each named as its trait in
+/// [`strategy`](crate::strategy): this list and [`Kind::Task`] are all there are. The attribute of a
+/// kind is a line in `smartkv-macros`.
 macro_rules! kinds {
     ($($(#[$docs:meta])* $kind:ident, $word:literal, $plural:literal;)*) => {
         /// What a plugin is.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Kind {
             $($(#[$docs])* $kind,)*
+            /// Asks a model something and scores its answers; its trait is in `smartkv-eval`.
+            Task,
         }
 
         impl Kind {
             /// Every kind.
-            pub const ALL: &'static [Self] = &[$(Self::$kind),*];
+            pub const ALL: &'static [Self] = &[$(Self::$kind,)* Self::Task];
+
+            /// The kinds that a strategy and its parts can be.
+            pub const OF_STRATEGIES: &'static [Self] = &[$(Self::$kind),*];
 
             /// Lower-case word for messages.
             #[must_use]
             pub fn word(self) -> &'static str {
                 match self {
                     $(Self::$kind => $word,)*
+                    Self::Task => "task",
                 }
             }
 
@@ -40,6 +47,7 @@ macro_rules! kinds {
             pub fn plural(self) -> &'static str {
                 match self {
                     $(Self::$kind => $plural,)*
+                    Self::Task => "tasks",
                 }
             }
         }

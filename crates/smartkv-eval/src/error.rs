@@ -79,6 +79,30 @@ pub enum EvalError {
     /// A chat template that loses or repeats what it is given.
     #[error("the chat template renders the user's text {0} times: expected once")]
     Template(usize),
+    /// A task that cannot be run as it is.
+    #[error("{0}")]
+    Task(String),
+    /// Data that is not what a task reads.
+    #[error("{file}{}: {reason}", Line(*.line))]
+    Data {
+        /// The file, and its member where it is an archive.
+        file: String,
+        /// The line or row, from 1, where one is to blame.
+        line: Option<usize>,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Data that could not be had, or a record that could not be kept.
+    #[error("{error}")]
+    Outside {
+        /// What went wrong.
+        error: Box<dyn std::error::Error + Send + Sync>,
+        /// What to do about it.
+        hints: Vec<String>,
+    },
+    /// The cache engine or its registry refused.
+    #[error(transparent)]
+    Core(#[from] smartkv_core::Error),
     /// The model refused.
     #[error(transparent)]
     Host(#[from] smartkv_host::Error),
@@ -106,12 +130,15 @@ impl EvalError {
             Self::Protocol { .. } => vec!["known protocols: decode, chunked:N, simulated".into()],
             Self::Token { .. } => vec!["tokenize the text with this model's tokenizer".into()],
             Self::Template(_) => vec!["use raw prompts with this model".into()],
+            Self::Outside { hints, .. } => hints.clone(),
+            Self::Core(error) => error.hints(),
             Self::Host(error) => error.hints(),
             _ => Vec::new(),
         }
     }
 
-    pub(crate) fn parameter(
+    /// A parameter outside its domain.
+    pub fn parameter(
         name: &'static str,
         value: impl fmt::Display,
         expected: impl Into<String>,
@@ -120,6 +147,18 @@ impl EvalError {
             name,
             value: value.to_string(),
             expected: expected.into(),
+        }
+    }
+}
+
+/// `:12`, or nothing.
+struct Line(Option<usize>);
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(line) => write!(f, ":{line}"),
+            None => Ok(()),
         }
     }
 }

@@ -31,6 +31,9 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+// `#[task]` names this crate from outside; its own tasks need it too.
+extern crate self as smartkv_eval;
+
 mod comparison;
 pub mod error;
 mod fan_out;
@@ -45,6 +48,8 @@ pub mod speed;
 pub mod stats;
 mod stepper;
 pub mod subject;
+pub mod task;
+pub mod tasks;
 pub mod windows;
 
 pub use comparison::{Compared, ComparisonResult, compare};
@@ -53,8 +58,7 @@ pub use fan_out::FanOut;
 pub use fidelity::{Fidelity, TokenFidelity, TokenRecord, WindowFidelity};
 pub use lockstep::{LockstepOptions, LockstepResult, LockstepTiming, WindowRecord, lockstep};
 pub use needle::{
-    Haystack, NeedleCell, NeedleOptions, NeedlePrompt, NeedleResult, NeedleSample, PromptStyle,
-    needles,
+    Haystack, NeedleCell, NeedleOptions, NeedlePrompt, NeedleResult, NeedleSample, needles,
 };
 pub use perplexity::Perplexity;
 pub use progress::{NoProgress, Progress};
@@ -64,4 +68,5 @@ pub use stats::Bootstrap;
 pub use subject::{
     Measured, MemorySample, MemorySummary, Phase, StepInfo, Subject, Unwatched, Watched,
 };
+pub use task::{PromptStyle, Sample, Task, TaskOptions, TaskResult, TaskRun};
 pub use windows::{Cut, Windows};

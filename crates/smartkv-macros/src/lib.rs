@@ -18,8 +18,8 @@
 //!
 //! `#[config]` derives `Debug`, `Default` and strict serde, and keeps doc comments, types and
 //! ranges as the manual: a field without a doc comment does not compile. `#[strategy]`,
-//! `#[tracker]`, `#[allocator]` and `#[split]` emit the typetag impl and the registry entry from one
-//! name.
+//! `#[tracker]`, `#[allocator]`, `#[split]` and `#[task]` emit the typetag impl and the registry
+//! entry from one name.
 
 mod choice;
 mod config;
@@ -73,4 +73,6 @@ kinds! {
     allocator "Allocator";
     /// Registers an `impl Split for T`.
     split "Split";
+    /// Registers an `impl Task for T`, whose crate depends on `smartkv-core` and `smartkv-eval`.
+    task "Task";
 }

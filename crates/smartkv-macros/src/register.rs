@@ -1,4 +1,4 @@
-//! `#[strategy]`, `#[tracker]`, `#[allocator]`: one name, two registrations.
+//! `#[strategy]`, `#[tracker]`, `#[task]` and their like: one name, two registrations.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
@@ -99,6 +99,12 @@ pub(crate) fn expand(kind: &str, args: TokenStream, item: TokenStream) -> Result
         None if kind == "Strategy" => quote!(Some(Storage::Packed)),
         None => quote!(None),
     };
+    // Tasks know models and tokenizers, so their trait is not the core's.
+    let home = if kind == "Task" {
+        quote!(::smartkv_eval::task)
+    } else {
+        quote!(::smartkv_core::strategy)
+    };
     let kind = Ident::new(kind, Span::call_site());
     let paper = if let Some(text) = paper {
         quote!(Some(#text))
@@ -126,7 +132,7 @@ pub(crate) fn expand(kind: &str, args: TokenStream, item: TokenStream) -> Result
                     fields: <#target as Documented>::FIELDS,
                     crate_name: env!("CARGO_PKG_NAME"),
                     example: || {
-                        let value: Box<dyn ::smartkv_core::strategy::#kind> =
+                        let value: Box<dyn #home::#kind> =
                             Box::new(<#target as ::core::default::Default>::default());
                         serde_json::to_value(&value)
                     },

@@ -17,7 +17,7 @@ pub(super) fn print(as_json: bool) -> anyhow::Result<()> {
 
 fn object() -> anyhow::Result<Value> {
     let mut all = Map::new();
-    for &kind in Kind::ALL {
+    for &kind in Kind::OF_STRATEGIES {
         let entries = registry::entries(kind).into_iter().map(manual::describe);
         let entries = entries.collect::<anyhow::Result<Vec<Value>>>()?;
         all.insert(kind.plural().to_string(), entries.into());
@@ -33,7 +33,7 @@ fn object() -> anyhow::Result<Value> {
 
 fn tables() -> anyhow::Result<String> {
     let mut text = String::new();
-    for &kind in Kind::ALL {
+    for &kind in Kind::OF_STRATEGIES {
         let stores = kind == Kind::Strategy;
         let mut header = vec![kind.word(), "what it does", "family", "storage", "crate"];
         if !stores {

@@ -45,6 +45,14 @@ pub fn check_ranges(strategy: &dyn Strategy) -> Result<()> {
     plugin(Kind::Strategy, &config, "")
 }
 
+/// Every number of a plugin's complete configuration lies in the range its declaration gives.
+///
+/// # Errors
+/// The first that does not, by its dotted path.
+pub fn check_configuration(kind: Kind, config: &Value) -> Result<()> {
+    plugin(kind, config, "")
+}
+
 /// Checks the configuration of one plugin, its fields under `path`.
 pub(crate) fn plugin(kind: Kind, config: &Value, path: &str) -> Result<()> {
     let name = config.get("type").and_then(Value::as_str);

@@ -16,22 +16,10 @@ pub use run::needles;
 
 use crate::error::{EvalError, Result};
 use crate::stats::{Proportion, mean};
+use crate::task::PromptStyle;
 use prompt::{Cell, Prompts};
 use serde::{Deserialize, Serialize};
 use smartkv_host::Model;
-
-/// How a prompt is wrapped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PromptStyle {
-    /// The model's chat template if it has one, else raw.
-    #[default]
-    Auto,
-    /// The model's chat template; an error without one.
-    Chat,
-    /// The bare text, with the BOS the tokenizer adds.
-    Raw,
-}
 
 /// The grid of needles.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -119,6 +119,7 @@ impl Grid {
 
 /// A cache that keeps what it is given and spoils it only afterwards, when the prompt or step has
 /// ended: what a forward brings along is exact within it.
+#[derive(Clone)]
 pub(crate) struct SpoilsLater {
     shape: CacheShape,
     grid: Grid,
@@ -219,6 +220,10 @@ impl KvHook for SpoilsLater {
 }
 
 impl MeasuredHook for SpoilsLater {
+    fn fork(&self) -> Box<dyn MeasuredHook> {
+        Box::new(self.clone())
+    }
+
     fn memory(&self) -> Memory {
         let tokens = self.seen as u64;
         let live_bytes = 3 * tokens;

@@ -1,0 +1,61 @@
+//! Tasks: what a model is asked over a compressed context, and how its answers are scored.
+//!
+//! A task is a plugin in one file: a struct with `#[config]`, registered by `#[task("name")]`. It
+//! says its [`Part`]s, yields [`Sample`]s and scores [`Answer`]s; [`TaskRun`] does the rest: the
+//! context is prefilled and compressed once, the cache forked for each question, so that several
+//! questions share a context, and every cache sees the same prompts.
+
+mod answer;
+mod context;
+mod data;
+mod journal;
+mod options;
+mod prompt;
+mod record;
+mod run;
+mod sample;
+mod shared;
+mod summary;
+
+pub use context::TaskCx;
+pub use data::{DataFile, DataSource, Haystack};
+pub use journal::{Journal, NoJournal};
+pub use options::{PromptStyle, Shard, TaskOptions};
+pub use record::{Attempt, SampleRecord, Stop};
+pub use run::{Side, TaskRun, TaskTiming};
+pub use sample::{Answer, Ask, Forced, Part, Sample, Score};
+pub use summary::{Compared, PartResult, SideResult, TaskResult};
+
+use crate::error::Result;
+use std::fmt;
+
+/// The samples of one part, made or read one at a time.
+pub type Samples<'a> = Box<dyn Iterator<Item = Result<Sample>> + 'a>;
+
+/// Something a model is asked, and how its answers are scored.
+///
+/// A value is a configuration: immutable, serialisable, with its name under `type`. Equal
+/// configurations, data, tokenizers and seeds yield equal samples.
+#[typetag::serde(tag = "type")]
+pub trait Task: fmt::Debug + Send + Sync {
+    /// The parts that are scored apart, such as the thirteen of RULER or the cells of a needle
+    /// grid; one with an empty name if there is nothing to tell apart.
+    ///
+    /// # Errors
+    /// A configuration that asks for nothing or cannot be.
+    fn parts(&self, cx: &TaskCx<'_>) -> Result<Vec<Part>>;
+
+    /// The samples of `part` in their fixed order. Samples that follow each other with the same
+    /// context share its prefill.
+    ///
+    /// # Errors
+    /// Data that is missing, or a configuration that cannot be; a sample that cannot be read is an
+    /// item of the iterator.
+    fn samples<'a>(&'a self, part: &'a Part, cx: &'a TaskCx<'a>) -> Result<Samples<'a>>;
+
+    /// Scores one answer, 1 being the best.
+    ///
+    /// # Errors
+    /// An answer key that cannot be read.
+    fn score(&self, part: &Part, sample: &Sample, answer: &Answer) -> Result<Score>;
+}

@@ -1,0 +1,182 @@
+//! One question to one compressed cache.
+
+use super::prompt::Prompt;
+use super::record::Stop;
+use super::sample::{Answer, Ask, Forced, Sample};
+use crate::error::{EvalError, Result};
+use crate::fidelity::{Scores, TokenFidelity};
+use crate::perplexity::log_prob;
+use crate::speed::PhaseTime;
+use smartkv_core::MeasuredHook;
+use smartkv_host::{Logits, LogitsFor, Model, argmax};
+use std::time::Instant;
+
+/// A question to ask of a cache that holds its context.
+pub(super) struct Question<'a> {
+    pub(super) model: &'a Model,
+    pub(super) sample: &'a Sample,
+    pub(super) prompt: &'a Prompt,
+}
+
+/// The logits that predicted each token of a forced continuation.
+pub(super) type Rows = Vec<Vec<f32>>;
+
+impl Question<'_> {
+    /// Asks a fork of `cache`. `reference` are the rows of the reference's gold continuation;
+    /// those of this cache are returned beside the answer.
+    pub(super) fn ask(
+        &self,
+        cache: &dyn MeasuredHook,
+        reference: Option<&Rows>,
+        time: &mut PhaseTime,
+    ) -> Result<(Answer, Option<Rows>)> {
+        let Self {
+            model,
+            sample,
+            prompt,
+        } = self;
+        let tokenizer = model.tokenizer();
+        let mut fork = cache.fork();
+        let first = forward(
+            model,
+            fork.as_mut(),
+            &prompt.rest,
+            &mut PhaseTime::default(),
+        )?;
+        let mut answer = Answer {
+            text: String::new(),
+            generated_tokens: 0,
+            stop: None,
+            forced: None,
+            choice: None,
+        };
+        let mut rows = None;
+        if let Some(gold) = &sample.gold {
+            let gold = prompt.continuation(tokenizer, gold)?;
+            if !gold.is_empty() {
+                let made = self.force(fork.fork(), &first, &gold)?;
+                answer.forced = Some(judge(&made, &gold, reference)?);
+                rows = Some(made);
+            }
+        }
+        match &sample.ask {
+            Ask::Generate {
+                max_new_tokens,
+                stop_at_newline,
+            } => {
+                let (tokens, stop) =
+                    self.generate(fork, first, *max_new_tokens, *stop_at_newline, time)?;
+                answer.text = tokenizer.decode(&tokens)?;
+                answer.generated_tokens = tokens.len();
+                answer.stop = Some(stop);
+            }
+            Ask::Choose(choices) => {
+                let mut best = (f64::NEG_INFINITY, 0);
+                for (index, choice) in choices.iter().enumerate() {
+                    let tokens = prompt.continuation(tokenizer, choice)?;
+                    let rows = self.force(fork.fork(), &first, &tokens)?;
+                    let pairs = rows.iter().zip(&tokens);
+                    let sum = pairs.map(|(row, &token)| log_prob(row, token)).sum();
+                    let sum: Option<f64> = sum;
+                    let sum = sum.ok_or_else(not_finite)?;
+                    if sum > best.0 {
+                        best = (sum, index);
+                    }
+                }
+                answer.choice = Some(best.1);
+                answer.text = choices.get(best.1).cloned().unwrap_or_default();
+            }
+            Ask::Force => {}
+        }
+        Ok((answer, rows))
+    }
+
+    /// The rows that predict each of `tokens`, forced one by one as in decoding.
+    fn force(
+        &self,
+        mut cache: Box<dyn MeasuredHook>,
+        first: &Logits,
+        tokens: &[u32],
+    ) -> Result<Rows> {
+        let mut rows = vec![last(first)?.to_vec()];
+        for token in tokens.iter().take(tokens.len().saturating_sub(1)) {
+            let mut untimed = PhaseTime::default();
+            let logits = forward(self.model, cache.as_mut(), &[*token], &mut untimed)?;
+            rows.push(last(&logits)?.to_vec());
+        }
+        Ok(rows)
+    }
+
+    fn generate(
+        &self,
+        mut cache: Box<dyn MeasuredHook>,
+        mut logits: Logits,
+        max_new_tokens: usize,
+        stop_at_newline: bool,
+        time: &mut PhaseTime,
+    ) -> Result<(Vec<u32>, Stop)> {
+        let tokenizer = self.model.tokenizer();
+        let mut tokens: Vec<u32> = Vec::new();
+        while tokens.len() < max_new_tokens {
+            let next = argmax(last(&logits)?)?;
+            if tokenizer.is_eos(next) {
+                return Ok((tokens, Stop::Eos));
+            }
+            if stop_at_newline && !tokens.is_empty() && tokenizer.decode(&[next])?.contains('\n') {
+                return Ok((tokens, Stop::Newline));
+            }
+            tokens.push(next);
+            if tokens.len() < max_new_tokens {
+                logits = forward(self.model, cache.as_mut(), &[next], time)?;
+            }
+        }
+        Ok((tokens, Stop::MaxNewTokens))
+    }
+}
+
+/// How `rows` predicted `gold`, beside the reference's rows.
+fn judge(rows: &Rows, gold: &[u32], reference: Option<&Rows>) -> Result<Forced> {
+    let mut forced = Forced {
+        tokens: gold.len(),
+        correct_tokens: 0,
+        nll_nats: 0.0,
+        kl_nats: reference.map(|_| 0.0),
+    };
+    for (index, (row, &token)) in rows.iter().zip(gold).enumerate() {
+        let scores = Scores::of(row, token).ok_or_else(not_finite)?;
+        forced.nll_nats += scores.nll_nats;
+        forced.correct_tokens += usize::from(scores.top.first() == Some(&token));
+        if let (Some(sum), Some(other)) = (
+            forced.kl_nats.as_mut(),
+            reference.and_then(|rows| rows.get(index)),
+        ) {
+            let theirs = Scores::of(other, token).ok_or_else(not_finite)?;
+            let fidelity = TokenFidelity::of((other, &theirs), (row, &scores));
+            *sum += fidelity.kl_nats / crate::stats::float(gold.len());
+        }
+    }
+    Ok(forced)
+}
+
+fn forward(
+    model: &Model,
+    cache: &mut dyn MeasuredHook,
+    tokens: &[u32],
+    time: &mut PhaseTime,
+) -> Result<Logits> {
+    let start = Instant::now();
+    let logits = model.forward(&[tokens], cache, LogitsFor::Last, false)?;
+    time.seconds += start.elapsed().as_secs_f64();
+    time.tokens += tokens.len();
+    time.forwards += 1;
+    Ok(logits)
+}
+
+fn last(logits: &Logits) -> Result<&[f32]> {
+    let none = || EvalError::Statistics("the model gave no logits for the last token".into());
+    logits.last(0).ok_or_else(none)
+}
+
+fn not_finite() -> EvalError {
+    EvalError::Statistics("the model's logits are not finite".into())
+}

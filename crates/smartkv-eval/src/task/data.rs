@@ -1,0 +1,46 @@
+//! Where the data of a benchmark comes from.
+
+use crate::error::Result;
+use std::path::PathBuf;
+
+/// A file of a data set, on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataFile {
+    /// The file.
+    pub path: PathBuf,
+    /// The member to read where the file is a zip archive.
+    pub member: Option<String>,
+    /// Its name within the data set.
+    pub name: String,
+    /// SHA-256 of the file.
+    pub sha256: String,
+}
+
+/// Prose, and what records call it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Haystack {
+    /// Where it came from.
+    pub name: String,
+    /// The prose.
+    pub text: String,
+}
+
+/// Finds the files of data sets: in a folder, in a cache, on the hub.
+pub trait DataSource: Sync {
+    /// The files of the data set `root` that match the first of `names` that any file matches, in
+    /// the order of their names.
+    ///
+    /// `root` is a folder, a file (which then is the only candidate) or a data set of the hub,
+    /// `owner/name` with an optional `@revision`. Names are paths with `*` for any characters but
+    /// `/`; `archive.zip!member` is a member of an archive.
+    ///
+    /// # Errors
+    /// Nothing of the kind anywhere; the message lists what was looked for.
+    fn files(&self, root: &str, names: &[&str]) -> Result<Vec<DataFile>>;
+
+    /// A text by name or path, as `--text` takes it.
+    ///
+    /// # Errors
+    /// A text that is unknown, missing or not UTF-8.
+    fn text(&self, name: &str) -> Result<Haystack>;
+}

@@ -1,0 +1,225 @@
+//! From samples to what a table shows.
+
+use super::record::{Attempt, SampleRecord};
+use super::sample::Part;
+use crate::error::Result;
+use crate::stats::{
+    Bootstrap, Difference, Estimate, bootstrap_mean, float, mean, paired_difference,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The p-value below which the context is said to matter.
+const DISCRIMINATES: f64 = 0.01;
+
+/// What a task measured. Equal inputs give equal results, to the bit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskResult {
+    /// Names of the caches, the reference first.
+    pub sides: Vec<String>,
+    /// All parts together, each with the same weight; its name is empty.
+    pub overall: PartResult,
+    /// The parts; empty if there is only one.
+    pub parts: Vec<PartResult>,
+    /// Sample by sample.
+    pub samples: Vec<SampleRecord>,
+}
+
+/// The scores of one part.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PartResult {
+    /// Its name.
+    pub name: String,
+    /// What the score is.
+    pub metric: String,
+    /// What distinguishes it.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub meta: Map<String, Value>,
+    /// Samples.
+    pub n: usize,
+    /// Mean tokens of the compressed contexts.
+    pub context_tokens: f64,
+    /// The reference without the context; absent if not asked for.
+    pub control: Option<Estimate>,
+    /// Whether the reference needs the context at all (sign-flip test of its scores against the
+    /// control's, p < 0.01): if not, the task tells nothing about a cache of this model. Absent
+    /// without a control.
+    pub discriminative: Option<bool>,
+    /// Cache by cache, the reference first.
+    pub sides: Vec<SideResult>,
+}
+
+/// What one cache reached.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SideResult {
+    /// Its name.
+    pub name: String,
+    /// Mean score, 1 being the best.
+    pub score: Estimate,
+    /// Samples that failed and count as 0.
+    pub failed: usize,
+    /// Against the reference, sample by sample; absent of the reference.
+    pub compared: Option<Compared>,
+    /// Mean negative log-probability per token of the gold continuation; absent without one.
+    pub gold_nll_nats: Option<f64>,
+    /// Mean share of live bytes in f16's when the question came; absent where simulated.
+    pub ratio: Option<f64>,
+    /// Mean tokens generated.
+    pub generated_tokens: f64,
+}
+
+/// A cache against the reference on the same samples.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Compared {
+    /// Mean difference of the scores.
+    pub difference: Difference,
+    /// Mean divergence from the reference at the gold continuation; absent without one.
+    pub kl_nats: Option<Estimate>,
+}
+
+/// Sums up `records`, which hold the attempts of `names` in that order.
+pub(super) fn summarise(
+    parts: &[Part],
+    names: Vec<String>,
+    records: Vec<SampleRecord>,
+    how: &Bootstrap,
+) -> Result<TaskResult> {
+    let mut results = Vec::new();
+    for part in parts {
+        let own: Vec<&SampleRecord> = records.iter().filter(|r| r.part == part.name).collect();
+        if !own.is_empty() {
+            results.push(summary(part, &names, &own, &vec![1.0; own.len()], how)?);
+        }
+    }
+    let overall = if let [only] = results.as_slice() {
+        PartResult {
+            name: String::new(),
+            ..only.clone()
+        }
+    } else {
+        let metrics: BTreeSet<&str> = results.iter().map(|r| r.metric.as_str()).collect();
+        let part = Part {
+            metric: metrics.into_iter().collect::<Vec<_>>().join(", "),
+            ..Part::default()
+        };
+        let all: Vec<&SampleRecord> = records.iter().collect();
+        summary(&part, &names, &all, &balance(&all, results.len()), how)?
+    };
+    let parts = if results.len() == 1 && results[0].name.is_empty() {
+        Vec::new()
+    } else {
+        results
+    };
+    Ok(TaskResult {
+        sides: names,
+        overall,
+        parts,
+        samples: records,
+    })
+}
+
+/// Factors on the values of `records` that make their plain mean the mean of the parts' means.
+fn balance(records: &[&SampleRecord], parts: usize) -> Vec<f64> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for record in records {
+        *counts.entry(&record.part).or_default() += 1;
+    }
+    let all = float(records.len());
+    let weight =
+        |record: &&SampleRecord| all / (float(parts) * float(counts[record.part.as_str()]));
+    records.iter().map(weight).collect()
+}
+
+fn summary(
+    part: &Part,
+    names: &[String],
+    records: &[&SampleRecord],
+    weights: &[f64],
+    how: &Bootstrap,
+) -> Result<PartResult> {
+    let weigh = |value: fn(&Attempt) -> Option<f64>, side: usize| -> Option<Vec<f64>> {
+        let pairs = records.iter().zip(weights);
+        pairs
+            .map(|(record, weight)| Some(weight * value(&record.attempts[side])?))
+            .collect()
+    };
+    let scores = |side| weigh(|attempt| Some(attempt.score), side).unwrap_or_default();
+    let reference = scores(0);
+    let controls: Option<Vec<f64>> = records
+        .iter()
+        .zip(weights)
+        .map(|(record, weight)| Some(weight * record.control.as_ref()?.score))
+        .collect();
+    let control = controls
+        .as_ref()
+        .map(|scores| bootstrap_mean(scores, how))
+        .transpose()?;
+    let discriminative = controls
+        .map(|control| paired_difference(&control, &reference, how))
+        .transpose()?
+        .map(|gain| gain.estimate.mean > 0.0 && gain.p_two_sided < DISCRIMINATES);
+    let mut sides = Vec::with_capacity(names.len());
+    for (side, name) in names.iter().enumerate() {
+        let attempts: Vec<&Attempt> = records.iter().map(|r| &r.attempts[side]).collect();
+        let own = scores(side);
+        let divergences = weigh(|attempt| attempt.forced?.kl_nats, side);
+        let compared = if side == 0 {
+            None
+        } else {
+            Some(Compared {
+                difference: paired_difference(&reference, &own, how)?,
+                kl_nats: divergences
+                    .map(|values| bootstrap_mean(&values, how))
+                    .transpose()?,
+            })
+        };
+        sides.push(SideResult {
+            name: name.clone(),
+            score: bootstrap_mean(&own, how)?,
+            failed: attempts.iter().filter(|a| a.failure.is_some()).count(),
+            compared,
+            gold_nll_nats: gold(&attempts),
+            ratio: ratio(&attempts),
+            generated_tokens: mean(
+                &attempts
+                    .iter()
+                    .map(|a| float(a.generated_tokens))
+                    .collect::<Vec<_>>(),
+            )
+            .unwrap_or(0.0),
+        });
+    }
+    let context: Vec<f64> = records.iter().map(|r| float(r.context_tokens)).collect();
+    Ok(PartResult {
+        name: part.name.clone(),
+        metric: part.metric.clone(),
+        meta: part.meta.clone(),
+        n: records.len(),
+        context_tokens: mean(&context).unwrap_or(0.0),
+        control,
+        discriminative,
+        sides,
+    })
+}
+
+/// Mean over samples of the gold continuation's negative log-probability per token.
+fn gold(attempts: &[&Attempt]) -> Option<f64> {
+    let per_token = attempts.iter().filter_map(|attempt| attempt.forced);
+    let per_token: Vec<f64> = per_token
+        .map(|forced| forced.nll_nats / float(forced.tokens.max(1)))
+        .collect();
+    mean(&per_token)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "byte counts are far below 2^52")]
+fn ratio(attempts: &[&Attempt]) -> Option<f64> {
+    if attempts.iter().any(|attempt| attempt.simulated) {
+        return None;
+    }
+    let held = attempts.iter().filter(|attempt| attempt.f16_bytes > 0);
+    let ratios: Vec<f64> = held
+        .map(|attempt| attempt.live_bytes as f64 / attempt.f16_bytes as f64)
+        .collect();
+    mean(&ratios)
+}
