@@ -11,6 +11,7 @@
 mod cache;
 mod catalogue;
 mod client;
+mod dataset;
 mod digest;
 mod disk;
 mod error;
@@ -30,6 +31,7 @@ mod wheel;
 
 pub use cache::{AssetCache, FileRecord, Record};
 pub use catalogue::{Catalogue, Entry, FileEntry, Format, HubSource, PipSource, Source};
+pub use dataset::Datasets;
 pub use digest::{sha256_bytes, sha256_file, sha256_model};
 pub use disk::free_bytes;
 pub use error::{AssetError, Tried};

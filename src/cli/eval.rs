@@ -2,6 +2,7 @@
 
 mod table;
 
+use super::ask::{Asked, TaskArgs};
 use super::bar::Bar;
 use super::out_file;
 use super::output;
@@ -10,7 +11,7 @@ use super::session::{
 };
 use crate::assets::{self, Policy, resolve_text};
 use crate::config::{StrategySpec, read_yaml};
-use crate::experiment::{CacheRecord, EvalFile, EvalSettings, Evaluation, evaluate};
+use crate::experiment::{CacheRecord, Candidate, EvalFile, EvalSettings, Evaluation, evaluate};
 use anyhow::Context as _;
 use serde_json::Value;
 use smartkv_core::{Memory, Prefill};
@@ -24,6 +25,7 @@ use std::path::PathBuf;
   smartkv eval --strategy uniform --set key_bits=8 --set value_bits=4
   smartkv eval --strategy configs/strategies/k8v4.yaml --text notes.txt --windows 16
   smartkv eval --strategy smartkv --budget 0.25 --quick --json > result.json
+  smartkv eval --strategy smartkv --budget 0.25 --task assoc_recall,ruler --context 4096 --limit 10
 
 Protocol: each window starts from an empty cache, prefills a prompt, and then teacher-forces the
 next tokens through the compressed cache, one at a time with `decode`, N at a time with `chunked:N`
@@ -72,6 +74,8 @@ pub(super) struct EvalArgs {
         allow_negative_numbers = true
     )]
     seed: Option<u64>,
+    #[command(flatten)]
+    ask: TaskArgs,
     /// A first look: 2 short windows and 2 needles of 512 tokens.
     #[arg(long)]
     quick: bool,
@@ -97,6 +101,9 @@ pub(super) fn run(args: EvalArgs, policy: &Policy, as_json: bool) -> anyhow::Res
         None => EvalFile::default(),
     };
     let settings = settings(&args, &file)?;
+    if !args.ask.tasks.is_empty() {
+        return ask(&args, &file, settings, policy, as_json);
+    }
     if let Some(path) = &args.out {
         out_file::check(path)?;
     }
@@ -140,8 +147,41 @@ pub(super) fn run(args: EvalArgs, policy: &Policy, as_json: bool) -> anyhow::Res
     }
 }
 
+/// Tasks in the place of windows and needles.
+fn ask(
+    args: &EvalArgs,
+    file: &EvalFile,
+    settings: EvalSettings,
+    policy: &Policy,
+    as_json: bool,
+) -> anyhow::Result<()> {
+    let candidates = [Candidate {
+        name: settings.strategy.name.clone(),
+        strategy: settings.strategy,
+        budget: settings.budget,
+    }];
+    let pick = |flag: &Option<String>, file: &Option<String>, default: &str| {
+        let given = flag.as_ref().or(file.as_ref());
+        given.map_or_else(|| default.to_string(), Clone::clone)
+    };
+    let asked = Asked {
+        args: &args.ask,
+        sets: &args.strategy.sets,
+        candidates: &candidates,
+        text: &pick(&args.text, &file.text, "essays"),
+        prefill: settings.prefill,
+        seed: settings.seed,
+        out: args.out.as_deref(),
+    };
+    let model = pick(&args.model.model, &file.model, DEFAULT_MODEL);
+    let weights = pick(&args.model.weights, &file.weights, "auto");
+    asked.run(&model, &weights, policy, as_json)
+}
+
 fn settings(args: &EvalArgs, file: &EvalFile) -> anyhow::Result<EvalSettings> {
-    let sets = &args.strategy.sets;
+    let sets: Vec<_> = args.strategy.sets.clone();
+    let sets: Vec<_> = sets.into_iter().filter(|set| !set.is_for_task()).collect();
+    let sets = sets.as_slice();
     let strategy = match (&args.strategy.strategy, &args.config) {
         (Some(name), _) => StrategySpec::resolve(name, sets)?,
         (None, Some(path)) if file.strategy.is_some() => file

@@ -1,5 +1,6 @@
 //! The command line: one thin file a command.
 
+mod ask;
 mod bar;
 mod bench;
 mod calibrate;
@@ -15,6 +16,7 @@ mod out_file;
 mod output;
 mod session;
 mod strategies;
+mod tasks;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -47,6 +49,7 @@ struct Global {
 const EXAMPLES: &str = "Examples:
   smartkv eval --strategy smartkv --budget 0.5      measure a strategy on the default model
   smartkv eval --strategy uniform-4 --quick --json  a quick look, for a script
+  smartkv eval --task assoc_recall --limit 20       what a model still answers
   smartkv compare uniform-4 kivi smartkv@0.3        strategies side by side
   smartkv bench --quick                             a first look at speed and memory
   smartkv calibrate kvtuner --out kvtuner.json      learn a strategy's parameters
@@ -69,6 +72,8 @@ enum Command {
     Generate(generate::GenerateArgs),
     /// List the strategies, or explain one.
     Strategies(strategies::StrategiesArgs),
+    /// List the tasks, or explain one.
+    Tasks(tasks::TasksArgs),
     /// Write a crate with a strategy of your own.
     New(new::NewArgs),
     /// List, fetch or describe models.
@@ -113,6 +118,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Calibrate(args) => calibrate::run(&args, &policy, global.json),
         Command::Generate(args) => generate::run(&args, &policy, global.json),
         Command::Strategies(args) => strategies::run(&args, global.json),
+        Command::Tasks(args) => tasks::run(&args, global.json),
         Command::New(args) => new::run(&args, global.json),
         Command::Models(args) => models::run(args, &policy, global.json),
         Command::Doctor(args) => doctor::run(args, &policy, global.json),

@@ -1,7 +1,7 @@
 //! `smartkv strategies`: what is registered, from the declarations themselves.
 
 mod list;
-mod manual;
+pub(super) mod manual;
 
 use super::output;
 use crate::config::{SHIPPED, StrategySpec, from_yaml};
@@ -35,13 +35,13 @@ pub(super) fn run(args: &StrategiesArgs, json: bool) -> anyhow::Result<()> {
 }
 
 /// What is explained: a plugin, or a shipped configuration of one.
-struct Subject<'a> {
-    name: &'a str,
-    entry: &'static Entry,
+pub(super) struct Subject<'a> {
+    pub(super) name: &'a str,
+    pub(super) entry: &'static Entry,
     /// Every field, defaults included.
-    config: Value,
+    pub(super) config: Value,
     /// Whether the values are those of a shipped configuration.
-    shipped: bool,
+    pub(super) shipped: bool,
 }
 
 impl<'a> Subject<'a> {
@@ -79,7 +79,7 @@ impl<'a> Subject<'a> {
 }
 
 /// A table of text: wrapped to the terminal, all columns to the left.
-fn left(header: &[&str], rows: Vec<Vec<String>>) -> String {
+pub(super) fn left(header: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = comfy_table::Table::new();
     table.load_style(output::RULED);
     table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);

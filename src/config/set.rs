@@ -2,6 +2,7 @@
 
 use super::{ConfigError, from_yaml};
 use serde_json::{Map, Value};
+use std::fmt;
 use std::str::FromStr;
 
 /// A dotted path and the value to put there. Values are read as YAML: `0.95`, `true`, `[8, 4]`,
@@ -11,6 +12,12 @@ pub struct Assignment {
     path: String,
     value: Value,
     text: String,
+}
+
+impl fmt::Display for Assignment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
 }
 
 impl FromStr for Assignment {
@@ -38,6 +45,27 @@ impl FromStr for Assignment {
 }
 
 impl Assignment {
+    /// The assignment as one of the task `name`'s, if it is: its path begins with `task.`, and, where
+    /// several tasks are run, with the task's name after that.
+    #[must_use]
+    pub fn of_task(&self, name: &str, only: bool) -> Option<Self> {
+        let path = self.path.strip_prefix("task.")?;
+        let own = path
+            .strip_prefix(name)
+            .and_then(|rest| rest.strip_prefix('.'));
+        let path = own.or(only.then_some(path))?;
+        Some(Self {
+            path: path.to_string(),
+            ..self.clone()
+        })
+    }
+
+    /// Whether the assignment is for a task.
+    #[must_use]
+    pub fn is_for_task(&self) -> bool {
+        self.path.starts_with("task.")
+    }
+
     /// Writes the value into `config`. Every part of the path must exist already: `config` holds
     /// all fields with their defaults.
     ///

@@ -27,6 +27,8 @@ pub use sample::{Answer, Ask, Forced, Part, Sample, Score};
 pub use summary::{Compared, PartResult, SideResult, TaskResult};
 
 use crate::error::Result;
+use serde_json::Value;
+use smartkv_core::registry::{self, Kind};
 use std::fmt;
 
 /// The samples of one part, made or read one at a time.
@@ -58,4 +60,26 @@ pub trait Task: fmt::Debug + Send + Sync {
     /// # Errors
     /// An answer key that cannot be read.
     fn score(&self, part: &Part, sample: &Sample, answer: &Answer) -> Result<Score>;
+}
+
+/// Builds a task from its configuration: an object with its name under `type`.
+///
+/// # Errors
+/// An unknown name, an unknown field, a value of the wrong type or out of its range.
+pub fn task(config: &Value) -> smartkv_core::Result<Box<dyn Task>> {
+    let refuse = |what: String, expected: String| {
+        Err(smartkv_core::Error::parameter(what, config, expected))
+    };
+    let Some(name) = config.get("type").and_then(Value::as_str) else {
+        let expected = "expected an object with the task's name under `type`";
+        return refuse("task".to_owned(), expected.to_owned());
+    };
+    registry::find(Kind::Task, name)?;
+    let task: Box<dyn Task> = match serde_json::from_value(config.clone()) {
+        Ok(task) => task,
+        Err(error) => return refuse(format!("task `{name}`"), error.to_string()),
+    };
+    let complete = serde_json::to_value(&task).unwrap_or_default();
+    registry::check_configuration(Kind::Task, &complete)?;
+    Ok(task)
 }

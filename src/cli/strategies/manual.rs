@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use smartkv_core::registry::{self, Entry, Field, Kind};
 use std::fmt::Write as _;
 
-pub(super) fn print(subject: &Subject<'_>, as_json: bool) -> anyhow::Result<()> {
+pub(in crate::cli) fn print(subject: &Subject<'_>, as_json: bool) -> anyhow::Result<()> {
     if as_json {
         let mut value = describe(subject.entry)?;
         value["name"] = subject.name.into();
@@ -19,7 +19,7 @@ pub(super) fn print(subject: &Subject<'_>, as_json: bool) -> anyhow::Result<()> 
 }
 
 /// A plugin as an object; the values of `config` are its defaults.
-pub(super) fn describe(entry: &Entry) -> anyhow::Result<Value> {
+pub(in crate::cli) fn describe(entry: &Entry) -> anyhow::Result<Value> {
     let config = entry.configuration()?;
     let field = |field: &Field| {
         json!({
@@ -70,20 +70,25 @@ fn page(subject: &Subject<'_>) -> anyhow::Result<String> {
         text.push('\n');
         text += &left(&["parameter", "takes", value, "meaning"], rows.collect());
     }
-    let part = entry.kind != Kind::Strategy;
-    let place = if part {
-        "part of a strategy's file"
-    } else {
-        "a file for --strategy"
+    let place = match entry.kind {
+        Kind::Strategy => "a file for --strategy",
+        Kind::Task => "a file for --task",
+        _ => "part of a strategy's file",
     };
     writeln!(text, "\nExample, as {place}:\n")?;
     for line in to_yaml(config).lines() {
         writeln!(text, "  {line}")?;
     }
-    if !part {
-        let set = entry.fields.last().map(|field| field.name);
-        let set = set.map_or(String::new(), |field| format!(" [--set {field}=VALUE]"));
-        writeln!(text, "\nUse: smartkv eval --strategy {name}{set}")?;
+    let set = entry.fields.last().map(|field| field.name);
+    let set = |prefix: &str| {
+        set.map_or(String::new(), |field| {
+            format!(" [--set {prefix}{field}=VALUE]")
+        })
+    };
+    match entry.kind {
+        Kind::Strategy => writeln!(text, "\nUse: smartkv eval --strategy {name}{}", set(""))?,
+        Kind::Task => writeln!(text, "\nUse: smartkv eval --task {name}{}", set("task."))?,
+        _ => {}
     }
     Ok(text)
 }

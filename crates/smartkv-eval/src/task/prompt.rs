@@ -90,6 +90,26 @@ impl Frame {
 }
 
 impl Prompt {
+    /// FNV-1a of the prompt's tokens and what is right, in hexadecimal: no defence against anyone,
+    /// only against data that has changed.
+    pub(super) fn fingerprint(&self, sample: &Sample) -> String {
+        let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+        let mut eat = |bytes: &[u8]| {
+            for &byte in bytes {
+                hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+            }
+        };
+        for part in [&self.context, &self.rest] {
+            eat(&part.len().to_le_bytes());
+            part.iter().for_each(|token| eat(&token.to_le_bytes()));
+        }
+        for text in sample.answers.iter().chain(&sample.gold) {
+            eat(&text.len().to_le_bytes());
+            eat(text.as_bytes());
+        }
+        format!("{hash:016x}")
+    }
+
     /// The tokens of a continuation as the tokenizer writes it after this prompt; where it would
     /// merge the two, as it writes it alone.
     pub(super) fn continuation(&self, tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>> {

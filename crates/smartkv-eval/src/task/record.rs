@@ -24,6 +24,9 @@ pub struct SampleRecord {
     pub part: String,
     /// Its place in the part.
     pub index: usize,
+    /// Digest of its prompt's tokens and its answers: an interrupted run goes on only with what
+    /// it began with.
+    pub fingerprint: String,
     /// What identifies it in its data.
     pub id: String,
     /// Tokens prefilled and compressed.
@@ -82,7 +85,7 @@ impl Attempt {
         }
     }
 
-    pub(super) fn failed(why: impl ToString) -> Self {
+    pub(super) fn failed(why: &impl ToString) -> Self {
         Self {
             failure: Some(why.to_string()),
             ..Self::default()

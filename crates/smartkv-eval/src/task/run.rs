@@ -107,19 +107,11 @@ impl TaskRun<'_> {
             };
             let samples = self.task.samples(part, &cx)?.enumerate();
             for (index, sample) in samples.take(self.options.limit.unwrap_or(usize::MAX)) {
-                // A sample of another shard, or one that is done, need not even be whole.
+                // A sample of another shard need not even be whole.
                 if !self.options.shard.contains(index) {
                     continue;
                 }
-                let record = if let Some(record) = journal.recall(&part.name, index) {
-                    group.timing.recalled += 1;
-                    record
-                } else {
-                    let record = group.sample(index, &sample?, sides)?;
-                    journal.keep(&record)?;
-                    record
-                };
-                records.push(record);
+                records.push(group.sample(index, &sample?, sides, journal)?);
                 progress.advance(1);
             }
         }
@@ -191,10 +183,17 @@ impl Group<'_> {
         index: usize,
         sample: &Sample,
         sides: &mut [Side],
+        journal: &mut dyn Journal,
     ) -> Result<SampleRecord> {
         let frame = Frame::of(self.cx.template.filter(|_| sample.chat))?;
         let aware = self.run.options.query_aware;
         let prompt = frame.prompt(self.cx.tokenizer, sample, aware)?;
+        let fingerprint = prompt.fingerprint(sample);
+        let done = journal.recall(&self.part.name, index);
+        if let Some(record) = done.filter(|record| record.fingerprint == fingerprint) {
+            self.timing.recalled += 1;
+            return Ok(record);
+        }
         self.hold(&prompt, sides);
         let failures = match &self.held {
             Some((_, failures)) => failures.clone(),
@@ -211,7 +210,7 @@ impl Group<'_> {
             let memory = side.cache.memory();
             let failed = failures.get(place).cloned().flatten();
             let attempt = if let Some(why) = failed {
-                Attempt::failed(why)
+                Attempt::failed(&why)
             } else {
                 let time = &mut self.timing.decode[place];
                 match question.ask(side.cache.as_ref(), reference.as_ref(), time) {
@@ -222,7 +221,7 @@ impl Group<'_> {
                         let score = self.run.task.score(self.part, sample, &answer)?;
                         Attempt::of(answer, score)
                     }
-                    Err(error) => Attempt::failed(error),
+                    Err(error) => Attempt::failed(&error),
                 }
             };
             attempts.push(Attempt {
@@ -233,16 +232,13 @@ impl Group<'_> {
             });
         }
         let control = match sides.first_mut() {
-            Some(side) if self.run.options.control => {
-                // The caches no longer hold the context.
-                let control = self.control(&frame, sample, side)?;
-                Some(control)
-            }
+            Some(side) if self.run.options.control => Some(self.control(&frame, sample, side)?),
             _ => None,
         };
-        Ok(SampleRecord {
+        let record = SampleRecord {
             part: self.part.name.clone(),
             index,
+            fingerprint,
             id: sample.id.clone(),
             context_tokens: prompt.context.len(),
             question_tokens: prompt.rest.len(),
@@ -250,7 +246,9 @@ impl Group<'_> {
             meta: sample.meta.clone(),
             control,
             attempts,
-        })
+        };
+        journal.keep(&record)?;
+        Ok(record)
     }
 
     /// Lets every cache hold the compressed context, unless they do.
@@ -315,12 +313,12 @@ impl Group<'_> {
         let prompt = match frame.prompt(self.cx.tokenizer, &bare, aware) {
             Ok(prompt) => prompt,
             // Nothing but the context was there to answer from.
-            Err(error) => return Ok(Attempt::failed(error)),
+            Err(error) => return Ok(Attempt::failed(&error)),
         };
         let mut empty = side.cache.fork();
         empty.reset();
         if let Err(why) = self.prefill(&prompt.context, empty.as_mut()) {
-            return Ok(Attempt::failed(why));
+            return Ok(Attempt::failed(&why));
         }
         let question = Question {
             model: self.run.model,
@@ -333,7 +331,7 @@ impl Group<'_> {
                 let score = self.run.task.score(self.part, &bare, &answer)?;
                 Attempt::of(answer, score)
             }
-            Err(error) => Attempt::failed(error),
+            Err(error) => Attempt::failed(&error),
         })
     }
 }

@@ -1,0 +1,156 @@
+//! Finished samples on disk, so that an interrupted run goes on at its sample.
+
+use crate::assets::sha256_bytes;
+use anyhow::Context as _;
+use serde_json::Value;
+use smartkv_eval::EvalError;
+use smartkv_eval::task::{Journal, SampleRecord};
+use std::collections::HashMap;
+use std::fs::{self, File, TryLockError};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+/// One file of finished samples, a JSON line each, for one question put exactly so.
+///
+/// The file's name is the digest of everything that determines the samples. It is locked while a
+/// run writes it, and removed when the run's record is complete.
+#[derive(Debug)]
+pub struct RunJournal {
+    path: PathBuf,
+    file: File,
+    done: HashMap<(String, usize), SampleRecord>,
+}
+
+impl RunJournal {
+    /// Opens the journal of the run that `identity` describes, in `folder`.
+    ///
+    /// # Errors
+    /// A folder that cannot be written, or another process that is at the same run.
+    pub fn open(folder: &Path, identity: &Value) -> anyhow::Result<Self> {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let digest = sha256_bytes(identity.to_string().as_bytes());
+        let path = folder.join(format!("{}.jsonl", &digest[..32]));
+        let context = || format!("cannot open {}", path.display());
+        let mut options = File::options();
+        let mut file = options
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&path)
+            .with_context(context)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => anyhow::bail!(
+                "another process is at the same run: its samples are in {}",
+                path.display()
+            ),
+            // Not every file system has locks, and without one nothing is worse than before.
+            Err(TryLockError::Error(_)) => {}
+        }
+        let mut text = Vec::new();
+        file.read_to_end(&mut text).with_context(context)?;
+        let mut done = HashMap::new();
+        let mut sound = 0;
+        for line in text.split_inclusive(|&byte| byte == b'\n') {
+            // A line that a crash cut short, and whatever stands behind it.
+            let Ok(record) = serde_json::from_slice::<SampleRecord>(line) else {
+                break;
+            };
+            if !line.ends_with(b"\n") {
+                break;
+            }
+            sound += line.len();
+            done.insert((record.part.clone(), record.index), record);
+        }
+        file.set_len(sound as u64).with_context(context)?;
+        file.seek(SeekFrom::End(0)).with_context(context)?;
+        Ok(Self { path, file, done })
+    }
+
+    /// Samples that earlier runs finished.
+    #[must_use]
+    pub fn finished(&self) -> usize {
+        self.done.len()
+    }
+
+    /// Forgets the run: its record is complete.
+    pub fn remove(self) {
+        // What stays is found and used again; it is only in the way.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+impl Journal for RunJournal {
+    fn recall(&self, part: &str, index: usize) -> Option<SampleRecord> {
+        self.done.get(&(part.to_string(), index)).cloned()
+    }
+
+    fn keep(&mut self, record: &SampleRecord) -> smartkv_eval::Result<()> {
+        let written = serde_json::to_vec(record)
+            .map_err(std::io::Error::other)
+            .and_then(|mut line| {
+                line.push(b'\n');
+                self.file.write_all(&line)?;
+                self.file.sync_data()
+            });
+        written.map_err(|error| EvalError::Outside {
+            error: format!("cannot write {}: {error}", self.path.display()).into(),
+            hints: vec!["finished samples are kept: run the same command again".to_string()],
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn record(index: usize) -> SampleRecord {
+        serde_json::from_value(json!({
+            "part": "p", "index": index, "fingerprint": "f", "id": "", "context_tokens": 1,
+            "question_tokens": 1, "answers": [], "control": null, "attempts": [],
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn what_was_kept_is_found_again_and_a_torn_line_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let identity = json!({"task": "x"});
+        let mut journal = RunJournal::open(folder.path(), &identity).unwrap();
+        journal.keep(&record(0)).unwrap();
+        journal.keep(&record(1)).unwrap();
+        let path = journal.path.clone();
+        drop(journal);
+        let whole = fs::read(&path).unwrap();
+        for cut in 1..whole.len() {
+            fs::write(&path, &whole[..cut]).unwrap();
+            let mut journal = RunJournal::open(folder.path(), &identity).unwrap();
+            let lines = whole[..cut].iter().filter(|&&byte| byte == b'\n').count();
+            assert_eq!(journal.finished(), lines, "cut at {cut}");
+            journal.keep(&record(7)).unwrap();
+            drop(journal);
+            let again = RunJournal::open(folder.path(), &identity).unwrap();
+            assert_eq!(again.finished(), lines + 1);
+            assert_eq!(again.recall("p", 7), Some(record(7)));
+        }
+        assert_eq!(
+            RunJournal::open(folder.path(), &json!({"task": "y"}))
+                .unwrap()
+                .finished(),
+            0
+        );
+    }
+
+    #[test]
+    fn two_runs_do_not_share_a_journal() {
+        let folder = tempfile::tempdir().unwrap();
+        let identity = json!(1);
+        let first = RunJournal::open(folder.path(), &identity).unwrap();
+        let error = RunJournal::open(folder.path(), &identity).unwrap_err();
+        assert!(error.to_string().contains("another process"), "{error}");
+        first.remove();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}
