@@ -4,11 +4,11 @@ use super::float;
 use crate::random::Draws;
 
 /// Up to so many differences, every assignment of signs is tried.
-const EXACT: usize = 16;
+const EXACT: usize = 20;
 
 /// Two-sided p-value of a mean paired difference of zero, by flipping signs.
 ///
-/// Exact up to 16 differences, where all `2^n` assignments are tried: the smallest p that `n`
+/// Exact up to 20 differences, where all `2^n` assignments are tried: the smallest p that `n`
 /// units can give is `2 / 2^n`, and a bootstrap of few units would claim less. Above that,
 /// `resamples` assignments are drawn and counted with the +1 correction. 1 without differences.
 #[must_use]
@@ -24,7 +24,8 @@ pub fn sign_flip(differences: &[f64], resamples: usize, seed: u64) -> f64 {
             .sum()
     };
     if differences.len() <= EXACT {
-        let all = 1_usize << differences.len();
+        // An assignment and its opposite have the same size: the last sign stays.
+        let all = 1_usize << differences.len().saturating_sub(1);
         let extreme = (0..all)
             .filter(|signs| flipped(&mut |i| signs >> i & 1 == 1).abs() >= observed)
             .count();
