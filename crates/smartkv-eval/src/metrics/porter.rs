@@ -88,7 +88,7 @@ pub fn stem(word: &str) -> String {
 
 /// Plurals.
 fn step_1a(word: &mut String) {
-    if word.ends_with("sses") || (word.ends_with("ies") && word.len() > 4) {
+    if word.ends_with("sses") || (word.ends_with("ies") && word.len() != 4) {
         cut(word, 2);
     } else if word.ends_with("ies") || (word.ends_with('s') && !word.ends_with("ss")) {
         cut(word, 1);

@@ -29,7 +29,7 @@ SUFFIXES = """s es ies sses ed eed ied ing ings y ly ily e er ers est ion ional 
 ator izer ization ize alism ality aliti iviti ivity iveness fulness ousness ously ental entli
 ently alli ally fully fulli logi logy bli ably bility biliti icate ative alize icity ical ful
 ness ance ence ic able ible ant ement ment ent ou ism ate iti ous ive ll lled yed ying""".split()
-IRREGULAR = "sky skies dying lying tying news innings outing cannings howe proceed succeeded".split()
+IRREGULAR = "sky skies dying lying tying news innings outing cannings howe proceed succeeded ties ies ied".split()
 WORDS = """the cat sat on a mat The Cat dog runs running ran easily 3.14 U.S. time, times end.
 nation national rational relational "quoted" déjà naïve it's well-known hopeful hopefulness
 alpha beta gamma delta one two three. four five. six""".split()
