@@ -1,5 +1,5 @@
 //! Measurements of a KV cache: perplexity, fidelity to a reference cache, needles in a haystack,
-//! and the statistics they are reported with.
+//! the text metrics of benchmarks, and the statistics all are reported with.
 //!
 //! A driver knows a cache only as a [`Subject`]: the hook the model calls, and a look at it after
 //! each step. [`lockstep()`] runs a reference and a candidate over the same tokens; [`needles`]
@@ -39,6 +39,7 @@ pub mod error;
 mod fan_out;
 pub mod fidelity;
 pub mod lockstep;
+pub mod metrics;
 pub mod needle;
 pub mod perplexity;
 pub mod progress;

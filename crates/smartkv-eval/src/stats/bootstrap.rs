@@ -104,6 +104,24 @@ pub struct Difference {
 /// # Errors
 /// No units, units that are not finite, parameters that do not [`check`](Bootstrap::check).
 pub fn bootstrap_mean(units: &[f64], how: &Bootstrap) -> Result<Estimate> {
+    let (centre, means) = resampled_means(units, how)?;
+    let tail = (1.0 - how.level) / 2.0;
+    let interval = of_sorted(&means, tail)
+        .zip(of_sorted(&means, 1.0 - tail))
+        .map(|(low, high)| Interval {
+            low,
+            high,
+            level: how.level,
+        });
+    Ok(Estimate {
+        mean: centre,
+        interval,
+        units: units.len(),
+    })
+}
+
+/// The mean, and the sorted means of all resamples; of none with fewer than two units.
+pub(super) fn resampled_means(units: &[f64], how: &Bootstrap) -> Result<(f64, Vec<f64>)> {
     how.check()?;
     if let Some(value) = units.iter().find(|value| !value.is_finite()) {
         return Err(EvalError::Statistics(format!(
@@ -121,19 +139,7 @@ pub fn bootstrap_mean(units: &[f64], how: &Bootstrap) -> Result<Estimate> {
         means.extend((0..how.resamples).map(&mut draw));
         means.sort_by(f64::total_cmp);
     }
-    let tail = (1.0 - how.level) / 2.0;
-    let interval = of_sorted(&means, tail)
-        .zip(of_sorted(&means, 1.0 - tail))
-        .map(|(low, high)| Interval {
-            low,
-            high,
-            level: how.level,
-        });
-    Ok(Estimate {
-        mean: centre,
-        interval,
-        units: n,
-    })
+    Ok((centre, means))
 }
 
 /// [`bootstrap_mean`] of `b - a`, unit by unit, with the p-value of a sign-flip test.

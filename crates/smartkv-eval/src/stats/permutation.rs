@@ -4,11 +4,11 @@ use super::float;
 use crate::random::Draws;
 
 /// Up to so many differences, every assignment of signs is tried.
-const EXACT: usize = 16;
+const EXACT: usize = 20;
 
 /// Two-sided p-value of a mean paired difference of zero, by flipping signs.
 ///
-/// Exact up to 16 differences, where all `2^n` assignments are tried: the smallest p that `n`
+/// Exact up to 20 differences, where all `2^n` assignments are tried: the smallest p that `n`
 /// units can give is `2 / 2^n`, and a bootstrap of few units would claim less. Above that,
 /// `resamples` assignments are drawn and counted with the +1 correction. 1 without differences.
 #[must_use]
@@ -16,25 +16,40 @@ pub fn sign_flip(differences: &[f64], resamples: usize, seed: u64) -> f64 {
     let size: f64 = differences.iter().map(|difference| difference.abs()).sum();
     // Equal sums, added up in another order, must not count as smaller.
     let observed = differences.iter().sum::<f64>().abs() - 1e-12 * size;
-    let flipped = |signs: &mut dyn FnMut(usize) -> bool| -> f64 {
-        differences
-            .iter()
-            .enumerate()
-            .map(|(i, d)| if signs(i) { -d } else { *d })
-            .sum()
-    };
     if differences.len() <= EXACT {
-        let all = 1_usize << differences.len();
-        let extreme = (0..all)
-            .filter(|signs| flipped(&mut |i| signs >> i & 1 == 1).abs() >= observed)
-            .count();
-        return float(extreme) / float(all);
+        // An assignment and its opposite have the same size: the first sign stays. The sums of
+        // either half are added up once, and every pair of them is an assignment.
+        let (first, others) = differences.split_at(differences.len().min(1));
+        let (left, right) = others.split_at(others.len() / 2);
+        let (left, right) = (
+            signed_sums(first.iter().sum(), left),
+            signed_sums(0.0, right),
+        );
+        let extreme = |left: &f64| {
+            right
+                .iter()
+                .filter(|r| (left + **r).abs() >= observed)
+                .count()
+        };
+        let extreme: usize = left.iter().map(extreme).sum();
+        return float(extreme) / float(left.len() * right.len());
     }
     let mut draws = Draws::keyed([seed, 1, 0, 0]);
     let extreme = (0..resamples)
-        .filter(|_| flipped(&mut |_| draws.below(2) == 1).abs() >= observed)
+        .filter(|_| {
+            let mut flip = |d: &f64| if draws.below(2) == 1 { -d } else { *d };
+            differences.iter().map(&mut flip).sum::<f64>().abs() >= observed
+        })
         .count();
     float(extreme + 1) / float(resamples + 1)
+}
+
+/// `start` plus the values, for every assignment of signs to them.
+fn signed_sums(start: f64, values: &[f64]) -> Vec<f64> {
+    values.iter().fold(vec![start], |sums, value| {
+        let both = |sum: &f64| [sum + value, sum - value];
+        sums.iter().flat_map(both).collect()
+    })
 }
 
 #[cfg(test)]

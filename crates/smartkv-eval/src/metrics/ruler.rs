@@ -1,0 +1,70 @@
+//! RULER: how many of the expected strings an answer contains.
+//!
+//! Source: `scripts/eval` of RULER (Hsieh et al. 2024). Case is ignored, order and surrounding
+//! text do not matter. [`ruler_percent`](super::aggregate::ruler_percent) makes the reported mean.
+
+use super::python::strip;
+use crate::stats::float;
+use serde::{Deserialize, Serialize};
+
+/// What becomes of control characters in a prediction.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ControlCharacters {
+    /// Each becomes a line break, as in RULER.
+    #[default]
+    Broken,
+    /// Each is removed, as in kvpress: what it divided grows together.
+    Removed,
+}
+
+/// The prediction as it is scored: control characters (up to 0x1f) replaced, ends trimmed.
+#[must_use]
+pub fn clean(prediction: &str, control: ControlCharacters) -> String {
+    let text = strip(prediction);
+    let text = match control {
+        ControlCharacters::Broken => text.replace(is_control, "\n"),
+        ControlCharacters::Removed => text.replace(is_control, ""),
+    };
+    strip(&text).to_owned()
+}
+
+fn is_control(c: char) -> bool {
+    c <= '\u{1f}'
+}
+
+/// `string_match_all`: share of the references in the prediction; 0 without references.
+#[must_use]
+pub fn match_all<S: AsRef<str>>(prediction: &str, references: &[S]) -> f64 {
+    if references.is_empty() {
+        return 0.0;
+    }
+    let found = contained(prediction, references).filter(|found| *found);
+    float(found.count()) / float(references.len())
+}
+
+/// `string_match_part`: 1 if any reference is in the prediction, else 0.
+#[must_use]
+pub fn match_part<S: AsRef<str>>(prediction: &str, references: &[S]) -> f64 {
+    let found = contained(prediction, references).any(|found| found);
+    f64::from(u8::from(found))
+}
+
+fn contained<S: AsRef<str>>(prediction: &str, references: &[S]) -> impl Iterator<Item = bool> {
+    let prediction = prediction.to_lowercase();
+    references
+        .iter()
+        .map(move |reference| prediction.contains(&reference.as_ref().to_lowercase()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_divide_or_vanish() {
+        let raw = " \u{1}12\t34\n";
+        assert_eq!(clean(raw, ControlCharacters::Broken), "12\n34");
+        assert_eq!(clean(raw, ControlCharacters::Removed), "1234");
+    }
+}
