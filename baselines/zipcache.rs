@@ -45,8 +45,9 @@ impl Strategy for ZipCache {
             Ok(Tier { k, v })
         };
         let tiers = vec![tier(self.high_bits)?, tier(self.low_bits)?];
-        let (window, balance) = (self.recompress_every, Balance::ValueMax);
-        let period = window.saturating_add(1);
+        let (period, balance) = (self.recompress_every.max(1), Balance::ValueMax);
+        // All that has gathered leaves at once.
+        let window = period - 1;
         Ok(Layout { tiers, window, period, balance, ..Layout::constant(Tier::same(Format::F16)) })
     }
 
