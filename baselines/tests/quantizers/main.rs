@@ -6,6 +6,7 @@
 #![allow(clippy::cast_precision_loss, reason = "small counts")]
 #![allow(
     clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
     reason = "numbers narrowed on purpose"
 )]
 

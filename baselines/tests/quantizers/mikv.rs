@@ -6,7 +6,7 @@ use crate::rounding::asymmetric;
 use smartkv_baselines::mikv::MiKv;
 use smartkv_core::contract::Inputs;
 
-const PROMPT: usize = 150;
+const PROMPT: usize = 100;
 const WINDOW: usize = 16;
 const GROUP: usize = 32;
 
@@ -69,7 +69,7 @@ fn rounded(mut row: Row, bits: u8) -> Row {
 
 #[test]
 fn mikv_keeps_heavy_hitters_in_many_bits_and_the_others_in_few() {
-    let inputs = Inputs::new(shape(64), 215, 51);
+    let inputs = Inputs::new(shape(64), 160, 51);
     for (important, high_bits, low_bits, balance) in
         [(0.2, 8, 2, true), (0.5, 16, 3, true), (0.25, 8, 4, false)]
     {

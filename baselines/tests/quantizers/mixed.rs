@@ -107,11 +107,10 @@ impl Lane {
         packed.chain(&mut self.window)
     }
 
-    /// Outputs of the heads of a group for the newest token of the first `len` of all rows.
-    fn attend(&mut self, queries: &Rows, last: usize, watched: bool) -> Vec<f64> {
-        let mut seen: Vec<&mut Row> = Vec::new();
+    /// Outputs of the heads of a group at token `last`, whose attention is observed.
+    fn attend(&mut self, queries: &Rows, last: usize) -> Vec<f64> {
         let (key_factors, value_factors) = (self.key_factors.clone(), self.value_factors.clone());
-        seen.extend(self.rows_mut().filter(|row| row.token <= last));
+        let mut seen: Vec<&mut Row> = self.rows_mut().filter(|row| row.token <= last).collect();
         let keys: Rows = seen
             .iter()
             .map(|row| unscaled(&row.key, &key_factors))
@@ -124,10 +123,8 @@ impl Lane {
         for query in queries {
             let (head, shares) = attention(query, &keys, &values);
             out.extend(head);
-            if watched {
-                for (row, share) in seen.iter_mut().zip(shares) {
-                    row.mass += share / queries.len() as f64;
-                }
+            for (row, share) in seen.iter_mut().zip(shares) {
+                row.mass += share / queries.len() as f64;
             }
         }
         out
@@ -178,7 +175,7 @@ fn reference(
             lane.largest_query = largest(queries.iter().chain([&lane.largest_query]));
             let decoded = token >= prompt;
             if decoded || watched(token) {
-                let outputs = lane.attend(&queries, token, true);
+                let outputs = lane.attend(&queries, token);
                 if decoded {
                     out.push(outputs);
                 }

@@ -12,15 +12,14 @@ pub(crate) fn hadamard(head_dim: usize) -> Rows {
         .rev()
         .find(|n| n.is_power_of_two() && head_dim.is_multiple_of(*n))
         .expect("1 divides everything");
-    let entry = |i: usize, j: usize| match (i / block == j / block, (i & j % block).count_ones()) {
-        (false, _) => 0.0,
-        (true, ones) => [1.0, -1.0][ones as usize % 2] / (block as f64).sqrt(),
+    let entry = |i: usize, j: usize| {
+        if i / block != j / block {
+            return 0.0;
+        }
+        let ones = (i & j & (block - 1)).count_ones();
+        (if ones.is_multiple_of(2) { 1.0 } else { -1.0 }) / (block as f64).sqrt()
     };
-    let line = |i: usize| {
-        (0..head_dim)
-            .map(|j| entry(i % block + i / block * block, j))
-            .collect()
-    };
+    let line = |i| (0..head_dim).map(|j| entry(i, j)).collect();
     (0..head_dim).map(line).collect()
 }
 

@@ -1,6 +1,6 @@
 //! Plain rounding, per token and head.
 
-use crate::plain::{Formula, TOKENS, TOLERANCE, WRONG, between, bits, decoded, run, shape};
+use crate::plain::{Formula, PROMPT, TOKENS, TOLERANCE, WRONG, between, bits, decoded, run, shape};
 use crate::rounding::{Rows, asymmetric, per_token, symmetric};
 use smartkv_baselines::uniform::Uniform;
 use smartkv_core::contract::Inputs;
@@ -32,7 +32,7 @@ fn off(inputs: &Inputs, uniform: &Uniform, out: &[f32]) -> f64 {
 #[test]
 fn uniform_rounds_groups_of_channels_of_each_token() {
     for (head_dim, groups) in [(64, [8, 32, 0]), (96, [24, 48, 0])] {
-        let inputs = Inputs::new(shape(head_dim), TOKENS, 42);
+        let inputs = Inputs::new(shape(head_dim), PROMPT + 8, 42);
         for group_size in groups {
             for symmetric in [false, true] {
                 for (key_bits, value_bits) in [(8, 8), (4, 3), (3, 2), (2, 4), (16, 2)] {
