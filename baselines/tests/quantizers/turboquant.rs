@@ -150,7 +150,7 @@ fn turboquant_takes_the_levels_of_a_gaussian_after_a_random_rotation() {
 }
 
 #[test]
-fn the_error_of_a_unit_vector_is_the_papers() {
+fn the_reference_errs_on_unit_vectors_as_the_paper_says() {
     // The theorem's figures for 2, 3 and 4 bits.
     for (bits, expected) in [(2, 0.117), (3, 0.03), (4, 0.009)] {
         let inputs = Inputs::new(shape(128), 200, 47);
