@@ -5,8 +5,9 @@ use smartkv_core::{Bits, CacheShape, Error, Format, Layout, Result, Strategy, Ti
 /// Stores every token in the same integer format, rounded to nearest per token and head.
 ///
 /// The plain baseline of every paper: each row of `head_dim` channels is cut into groups with a
-/// scale (and zero point) of their own. With `group_size: 32, symmetric: true` it stores what
-/// llama.cpp's `q8_0` and `q4_0` caches store. Packed; needs keys and values after `RoPE` only.
+/// scale (and zero point) of their own. With `group_size: 32, symmetric: true` it takes the bytes of
+/// llama.cpp's `q8_0` and `q4_0` caches, and rounds as the former; the latter puts the largest
+/// magnitude of a group at -8, this at ±7. Packed; needs keys and values after `RoPE` only.
 #[config]
 pub struct Uniform {
     /// Bits of a key element: 2, 3, 4, 8 or 16.

@@ -10,9 +10,10 @@ use smartkv_strategies::trackers::probes::Probes;
 /// it. Values are divided by `√(max |v|)` of their channel before they are rounded per token
 /// (channel-separable), keys have a scale for every channel and `group_size` tokens of the same
 /// saliency. Every `recompress_every` tokens the newest are sorted into the two kinds; the paper
-/// sorts all tokens again, here blocks stay as they were encoded. Of a prompt the newest queries
-/// and some drawn by lot are probed, while decoding all are. Packed; needs attention sums and
-/// positions.
+/// sorts all tokens again, here blocks stay as they were encoded, and what a prompt has beyond
+/// multiples of `recompress_every` waits with the tokens that follow. Of a prompt the newest
+/// queries and some drawn by lot are probed, while decoding all are. Packed; needs attention sums
+/// and positions.
 #[config]
 pub struct ZipCache {
     /// What measures saliency.
@@ -31,7 +32,7 @@ pub struct ZipCache {
     /// Tokens of a channel that share a key scale.
     #[default(32)]
     pub group_size: usize,
-    /// Tokens that gather in f16 between two compressions.
+    /// Tokens that gather in f16 until they are compressed together.
     #[default(100)]
     pub recompress_every: usize,
 }
@@ -45,8 +46,9 @@ impl Strategy for ZipCache {
             Ok(Tier { k, v })
         };
         let tiers = vec![tier(self.high_bits)?, tier(self.low_bits)?];
-        let (window, balance) = (self.recompress_every, Balance::ValueMax);
-        let period = window.saturating_add(1);
+        let (period, balance) = (self.recompress_every.max(1), Balance::ValueMax);
+        // All that has gathered leaves at once.
+        let window = period - 1;
         Ok(Layout { tiers, window, period, balance, ..Layout::constant(Tier::same(Format::F16)) })
     }
 

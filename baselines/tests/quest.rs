@@ -165,10 +165,16 @@ fn few_pages_keep_the_contract() {
 
 #[test]
 fn what_saves_no_memory_holds_no_budget() {
-    let strategy = Arc::new(Quest::default());
-    let builder = Cache::builder(shape(), strategy).budget(Some(Budget::Ratio(0.5)));
-    let error = builder.build().unwrap_err().to_string();
-    assert!(error.contains("`quest` stores at least 1.06"), "{error}");
+    for budget in [Budget::Ratio(0.5), Budget::Ratio(1.0), Budget::Bits(16.0)] {
+        let strategy = Arc::new(Quest::default());
+        let builder = Cache::builder(shape(), strategy).budget(Some(budget));
+        let error = builder.build().unwrap_err().to_string();
+        assert!(error.contains("`quest` stores at least 1.06"), "{error}");
+        assert!(
+            error.ends_with("expected no budget, as it saves no memory"),
+            "{error}"
+        );
+    }
     let odd = Quest {
         page_size: 24,
         ..Quest::default()

@@ -5,7 +5,7 @@ pub(super) mod manual;
 
 use super::output;
 use crate::config::{SHIPPED, StrategySpec, from_yaml};
-use serde_json::Value;
+use serde_json::{Value, json};
 use smartkv_core::registry::{self, Entry, Kind};
 use smartkv_core::schema;
 
@@ -26,10 +26,10 @@ pub(super) struct StrategiesArgs {
 }
 
 pub(super) fn run(args: &StrategiesArgs, json: bool) -> anyhow::Result<()> {
-    let subject = args.name.as_deref().map(Subject::find).transpose()?;
-    match subject {
-        _ if args.json_schema => output::json(&schema::document(subject.map(|s| s.entry))?),
-        Some(subject) => manual::print(&subject, json),
+    let subjects = args.name.as_deref().map(Subject::find).transpose()?;
+    match subjects {
+        _ if args.json_schema => output::json(&document(subjects.as_deref())?),
+        Some(subjects) => manual::print(&subjects, json),
         None => list::print(json),
     }
 }
@@ -45,37 +45,69 @@ pub(super) struct Subject<'a> {
 }
 
 impl<'a> Subject<'a> {
-    fn find(name: &'a str) -> anyhow::Result<Self> {
-        let shipped = SHIPPED.iter().find(|(shipped, _)| *shipped == name);
-        let found = Kind::OF_STRATEGIES
-            .iter()
-            .find_map(|kind| registry::find(*kind, name).ok());
-        let entry = match (found, shipped) {
-            (Some(entry), _) => entry,
-            (None, Some((file, text))) => {
-                let config: Value = from_yaml(text, file)?;
-                let base = config.get("type").and_then(Value::as_str);
-                registry::find(Kind::Strategy, base.unwrap_or_default())?
+    /// All that goes by a name: each kind of plugin has names of its own. A strategy, or a shipped
+    /// configuration of one, comes first.
+    fn find(name: &'a str) -> anyhow::Result<Vec<Self>> {
+        let mut subjects = Vec::new();
+        if let Some((file, text)) = SHIPPED.iter().find(|(shipped, _)| *shipped == name) {
+            let written: Value = from_yaml(text, file)?;
+            let base = written.get("type").and_then(Value::as_str);
+            subjects.push(Self {
+                name,
+                entry: registry::find(Kind::Strategy, base.unwrap_or_default())?,
+                config: StrategySpec::resolve(name, &[])?.config,
+                shipped: true,
+            });
+        }
+        for &kind in Kind::OF_STRATEGIES {
+            if kind == Kind::Strategy && !subjects.is_empty() {
+                continue;
             }
+            if let Ok(entry) = registry::find(kind, name) {
+                subjects.push(Self {
+                    name,
+                    entry,
+                    config: entry.configuration()?,
+                    shipped: false,
+                });
+            }
+        }
+        if subjects.is_empty() {
             // The error that knows every name.
-            (None, None) => {
-                return Err(StrategySpec::resolve(name, &[]).err().map_or_else(
-                    || anyhow::anyhow!("unknown strategy `{name}`"),
-                    anyhow::Error::from,
-                ));
-            }
-        };
-        let config = match shipped {
-            Some(_) => StrategySpec::resolve(name, &[])?.config,
-            None => entry.configuration()?,
-        };
-        Ok(Self {
-            name,
-            entry,
-            config,
-            shipped: shipped.is_some(),
-        })
+            return Err(StrategySpec::resolve(name, &[]).err().map_or_else(
+                || anyhow::anyhow!("unknown strategy `{name}`"),
+                anyhow::Error::from,
+            ));
+        }
+        Ok(subjects)
     }
+}
+
+/// The schema of any strategy, or of all that goes by one name.
+fn document(subjects: Option<&[Subject<'_>]>) -> anyhow::Result<Value> {
+    let (first, others) = match subjects {
+        Some([first, others @ ..]) => (first, others),
+        _ => return Ok(schema::document(None)?),
+    };
+    let mut document = schema::document(Some(first.entry))?;
+    if others.is_empty() {
+        return Ok(document);
+    }
+    let mut choices = vec![json!({"$ref": document["$ref"].take()})];
+    for other in others {
+        let mut other = schema::document(Some(other.entry))?;
+        choices.push(json!({"$ref": other["$ref"].take()}));
+        if let (Value::Object(all), Value::Object(own)) =
+            (&mut document["$defs"], other["$defs"].take())
+        {
+            all.extend(own);
+        }
+    }
+    if let Value::Object(document) = &mut document {
+        document.remove("$ref");
+        document.insert("oneOf".to_string(), choices.into());
+    }
+    Ok(document)
 }
 
 /// A table of text: wrapped to the terminal, all columns to the left.

@@ -35,7 +35,7 @@ pub(super) fn run(args: &TasksArgs, json: bool) -> anyhow::Result<()> {
         config: entry.configuration()?,
         shipped: false,
     };
-    manual::print(&subject, json)
+    manual::print(&[subject], json)
 }
 
 fn list(as_json: bool) -> anyhow::Result<()> {

@@ -60,6 +60,32 @@ fn strategies_are_listed_and_explained() {
 }
 
 #[test]
+fn all_that_goes_by_a_name_is_explained() {
+    let page = run(&["strategies", "random"]).stdout;
+    let places = ["(other tracker", "(other allocator"].map(|kind| page.find(kind));
+    assert!(
+        places[0].is_some() && places[0] < places[1],
+        "not both: {page}"
+    );
+    let both = json(&run(&["strategies", "random", "--json"]));
+    assert_eq!(both["kind"], "tracker");
+    assert_eq!(both["also"][0]["kind"], "allocator");
+    assert_eq!(both["also"][0]["name"], "random");
+    assert!(both["also"][1].is_null());
+    let alone = json(&run(&["strategies", "ema", "--json"]));
+    assert!(alone.get("also").is_none(), "{alone}");
+    // A configuration of a strategy's own name is the strategy.
+    let shipped = json(&run(&["strategies", "uniform", "--json"]));
+    assert_eq!(shipped["kind"], "strategy");
+    assert!(shipped.get("also").is_none(), "{shipped}");
+    let schema = json(&run(&["strategies", "random", "--json-schema"]));
+    for (index, kind) in ["tracker.random", "allocator.random"].iter().enumerate() {
+        assert!(schema["$defs"][kind].is_object(), "{schema}");
+        assert_eq!(schema["oneOf"][index]["$ref"], format!("#/$defs/{kind}"));
+    }
+}
+
+#[test]
 fn a_page_says_what_parameters_take_and_shows_a_file_that_works() {
     let list = json(&run(&["strategies", "--json"]));
     for entry in list["strategies"].as_array().unwrap() {

@@ -7,15 +7,33 @@ use serde_json::{Value, json};
 use smartkv_core::registry::{self, Entry, Field, Kind};
 use std::fmt::Write as _;
 
-pub(in crate::cli) fn print(subject: &Subject<'_>, as_json: bool) -> anyhow::Result<()> {
+/// Explains all that goes by one name.
+pub(in crate::cli) fn print(subjects: &[Subject<'_>], as_json: bool) -> anyhow::Result<()> {
     if as_json {
+        output::json(&object(subjects)?)
+    } else {
+        let pages = subjects.iter().map(page);
+        let pages = pages.collect::<anyhow::Result<Vec<String>>>()?;
+        output::text(&pages.join("\n\n"))
+    }
+}
+
+/// The first subject; further ones stand under `also`, so that a script that knows of one reads
+/// what it did.
+fn object(subjects: &[Subject<'_>]) -> anyhow::Result<Value> {
+    let one = |subject: &Subject<'_>| -> anyhow::Result<Value> {
         let mut value = describe(subject.entry)?;
         value["name"] = subject.name.into();
         value["config"] = subject.config.clone();
-        output::json(&value)
-    } else {
-        output::text(&page(subject)?)
+        Ok(value)
+    };
+    let objects = subjects.iter().map(one);
+    let mut objects = objects.collect::<anyhow::Result<Vec<Value>>>()?;
+    let mut first = objects.remove(0);
+    if !objects.is_empty() {
+        first["also"] = objects.into();
     }
+    Ok(first)
 }
 
 /// A plugin as an object; the values of `config` are its defaults.

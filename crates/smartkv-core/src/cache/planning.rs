@@ -72,15 +72,21 @@ impl Cache {
         let fixed = self.fixed_bytes() as f64 / (self.lanes_per_sequence() * full * tokens) as f64;
         let lowest = lowest + fixed;
         match budget.ratio() {
-            Some(ratio) if ratio < lowest => Err(Error::Budget {
-                given: budget.to_string(),
-                reason: format!(
-                    "`{}` stores at least {lowest:.4} of the f16 cache, metadata included: \
-                     expected {:.4} to 1",
-                    self.strategy.typetag_name(),
-                    (lowest * 1e4).ceil() / 1e4,
-                ),
-            }),
+            Some(ratio) if ratio < lowest => {
+                let expected = if lowest > 1.0 {
+                    "expected no budget, as it saves no memory".to_string()
+                } else {
+                    format!("expected {:.4} to 1", (lowest * 1e4).ceil() / 1e4)
+                };
+                Err(Error::Budget {
+                    given: budget.to_string(),
+                    reason: format!(
+                        "`{}` stores at least {lowest:.4} of the f16 cache, metadata included: \
+                         {expected}",
+                        self.strategy.typetag_name(),
+                    ),
+                })
+            }
             _ => Ok(()),
         }
     }
