@@ -252,10 +252,7 @@ struct Grid {
 impl Grid {
     fn of(format: Format, values: impl Iterator<Item = f32> + Clone) -> Self {
         if let Some(reach) = format.codebook.and_then(|book| book.reach()) {
-            let (sum, n) = values.fold((0.0, 0.0), |(sum, n), v| {
-                (sum + f64::from(v) * f64::from(v), n + 1.0)
-            });
-            let rms = (sum / f64::max(n, 1.0)).sqrt();
+            let rms = mean_square(values).sqrt();
             return Self {
                 format,
                 scale: nearest_f16((rms * f64::from(reach) / 127.0).min(f16::MAX.to_f64())),
@@ -331,6 +328,28 @@ impl Grid {
         let code = level.clamp(0.0, format.bits.max_code() as f32) as u8;
         code
     }
+}
+
+/// Sums whose squares are added in turn, see [`Kernels::encode`].
+pub const INTERLEAVED: usize = 8;
+
+/// Mean of squares. Values are added in turn to [`INTERLEAVED`] sums, and then the upper half of
+/// these to the lower one until one is left: an order that vectors of any length can follow.
+fn mean_square(values: impl Iterator<Item = f32>) -> f64 {
+    let (mut sums, mut n) = ([0.0; INTERLEAVED], 0.0);
+    let mut next = (0..INTERLEAVED).cycle();
+    for (v, i) in values.zip(&mut next) {
+        sums[i] += f64::from(v) * f64::from(v);
+        n += 1.0;
+    }
+    let mut left = INTERLEAVED;
+    while left > 1 {
+        left /= 2;
+        for i in 0..left {
+            sums[i] += sums[i + left];
+        }
+    }
+    sums[0] / f64::max(n, 1.0)
 }
 
 /// `2^(bits-1)`: the code that stands for zero in a symmetric format.
