@@ -9,7 +9,7 @@ mod reference;
 
 pub use digits::{DigitParts, Digits, Queries};
 pub use fp8::{f8_from_f32, f8_to_f32};
-pub(crate) use reference::value;
+pub(crate) use reference::GroupValues;
 pub use reference::{INTERLEAVED, Reference};
 
 use crate::format::Format;

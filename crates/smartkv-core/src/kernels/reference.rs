@@ -232,14 +232,40 @@ pub(super) fn mix_tiles(values: Tiles<'_>, p: &[f32], stride: usize, acc: &mut [
 }
 
 /// The value of a code of a group with this scale and zero point.
-pub(crate) fn value(format: Format, scale: f16, zero: Option<f16>, code: u8) -> f32 {
-    let zero = zero.map(f16::to_f32);
-    if let Some(book) = &format.codebook {
-        let level = f32::from(book.levels()[usize::from(code & 15)]);
-        return zero.unwrap_or(0.0) + scale.to_f32() * level;
+fn value(format: Format, scale: f16, zero: Option<f16>, code: u8) -> f32 {
+    GroupValues::new(format, scale, zero).of(code)
+}
+
+/// The values of a group's codes.
+pub(crate) struct GroupValues {
+    scale: f32,
+    origin: f32,
+    book: Option<[i8; 16]>,
+}
+
+impl GroupValues {
+    /// Those of a group with this scale and zero point.
+    pub(crate) fn new(format: Format, scale: f16, zero: Option<f16>) -> Self {
+        let (scale, zero) = (scale.to_f32(), zero.map(f16::to_f32));
+        let symmetric = match format.codebook {
+            Some(_) => 0.0,
+            None => -scale * half_range(format.bits),
+        };
+        Self {
+            scale,
+            origin: zero.unwrap_or(symmetric),
+            book: format.codebook.map(|book| *book.levels()),
+        }
     }
-    let origin = zero.unwrap_or(-scale.to_f32() * half_range(format.bits));
-    origin + scale.to_f32() * f32::from(code)
+
+    /// The value of a code.
+    pub(crate) fn of(&self, code: u8) -> f32 {
+        let level = match &self.book {
+            Some(levels) => f32::from(levels[usize::from(code & 15)]),
+            None => f32::from(code),
+        };
+        self.origin + self.scale * level
+    }
 }
 
 /// Scale and zero point of one group, rounded to f16 so that no value lies outside the levels.
