@@ -9,8 +9,8 @@ mod reference;
 
 pub use digits::{DigitParts, Digits, Queries};
 pub use fp8::{f8_from_f32, f8_to_f32};
-pub use reference::Reference;
-pub(crate) use reference::value;
+pub(crate) use reference::GroupValues;
+pub use reference::{INTERLEAVED, Reference};
 
 use crate::format::Format;
 use crate::packed::Role;
@@ -120,6 +120,10 @@ pub trait Kernels: Debug + Send + Sync {
     /// Encodes the rows of `x` (`[rows, head_dim]`, finite, within f16 range) and appends them.
     /// Scales and zero points are rounded so that no value clips; codes are computed against
     /// the rounded ones.
+    ///
+    /// Where the root mean square of a group decides, its squares are added in f64, value `i` to sum
+    /// `i % INTERLEAVED` of [`INTERLEAVED`] sums. Of these the upper half is added to the lower one
+    /// until one is left. Its mean, root and scale are f64 too, and the scale is rounded to nearest.
     fn encode(&self, format: Format, head_dim: usize, x: &[f32], out: RowsMut<'_>) {
         reference::encode(format, head_dim, x, out);
     }

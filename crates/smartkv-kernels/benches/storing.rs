@@ -52,7 +52,16 @@ fn formats() -> Vec<Format> {
         Format::per_channel(Bits::B2, 64),
         Format::asymmetric(Bits::B4, 0).with_codebook(book(16)),
         Format::asymmetric(Bits::B2, 0).with_codebook(book(4)),
+        gaussian(Bits::B4),
+        gaussian(Bits::B3),
+        gaussian(Bits::B2),
     ]
+}
+
+/// Levels that the root mean square of a row scales.
+fn gaussian(bits: Bits) -> Format {
+    let levels = Codebook::gaussian(bits).expect("levels of these bits");
+    Format::symmetric(bits, 0).with_codebook(levels)
 }
 
 #[derive(Default)]

@@ -99,9 +99,9 @@ pub fn formats(head_dim: usize) -> Vec<Format> {
                 formats.push(Format::asymmetric(bits, group).with_codebook(codebook(bits)));
                 formats.push(Format::symmetric(bits, group).with_codebook(codebook(bits)));
             }
-            let gaussian = Codebook::gaussian(bits).expect("levels of these bits");
-            formats.push(Format::symmetric(bits, 0).with_codebook(gaussian));
-            formats.push(Format::symmetric(bits, 16).with_codebook(gaussian));
+            for group in [0, 5, 8, 16, 32] {
+                formats.push(Format::symmetric(bits, group).with_codebook(gaussian(bits)));
+            }
         }
     }
     formats.retain(|format| format.check(head_dim).is_ok());
@@ -128,11 +128,19 @@ pub fn tile_formats(head_dim: usize) -> Vec<Format> {
             all.push(plain);
             if bits != Bits::B8 {
                 all.push(plain.with_codebook(codebook(bits)));
+                if symmetric {
+                    all.push(plain.with_codebook(gaussian(bits)));
+                }
             }
         }
     }
     all.retain(|format| tiled(*format, head_dim) && format.check(head_dim).is_ok());
     all
+}
+
+/// Levels that the root mean square scales.
+fn gaussian(bits: Bits) -> Codebook {
+    Codebook::gaussian(bits).expect("levels of these bits")
 }
 
 /// Levels that are denser around zero, as values are, and not the same on both sides.

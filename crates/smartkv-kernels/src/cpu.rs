@@ -161,7 +161,7 @@ impl<S: Simd, I: Integers> Kernels for Cpu<S, I> {
     }
 
     fn encode(&self, format: Format, head_dim: usize, x: &[f32], out: RowsMut<'_>) {
-        if !(encode::by_range(format) && encode::takes(format, head_dim)) {
+        if !encode::takes(format, head_dim) {
             return Reference.encode(format, head_dim, x, out);
         }
         encode::rows(self.0, format, head_dim, x, out);
@@ -200,7 +200,7 @@ impl<S: Simd, I: Integers> Kernels for Cpu<S, I> {
         x: &[f32],
         out: RowsMut<'_>,
     ) {
-        if !(encode::by_range(format) && encode::takes_tiles(format, head_dim)) {
+        if !encode::takes_tiles(format, head_dim) {
             return Reference.encode_tiles(format, role, head_dim, x, out);
         }
         encode::tiles(self.0, format, role, head_dim, x, out);

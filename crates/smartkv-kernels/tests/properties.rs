@@ -21,17 +21,13 @@ fn shapes() -> impl Strategy<Value = (Format, usize)> {
         any::<bool>(),
         any::<bool>(),
         any::<prop::sample::Index>(),
-        prop::option::weighted(0.3, codebooks()),
+        levels(),
     )
-        .prop_map(|(bits, eighths, symmetric, whole, group, book)| {
+        .prop_map(|(bits, eighths, symmetric, whole, group, levels)| {
             let divisors: Vec<usize> = (1..=eighths).filter(|g| eighths % g == 0).collect();
             let group_size = if whole { 0 } else { 8 * group.get(&divisors) };
             let format = Format::new(bits, group_size, symmetric);
-            let format = match book.filter(|_| bits.count() <= 4) {
-                Some(levels) => format.with_codebook(book_of(bits, &levels)),
-                None => format,
-            };
-            (format, 8 * eighths)
+            (levels.of(format), 8 * eighths)
         })
 }
 
@@ -44,9 +40,9 @@ fn tile_shapes() -> impl Strategy<Value = (Format, usize)> {
         any::<bool>(),
         any::<bool>(),
         any::<prop::sample::Index>(),
-        prop::option::weighted(0.3, codebooks()),
+        levels(),
     )
-        .prop_map(|(bits, sixteenths, symmetric, tokens, group, book)| {
+        .prop_map(|(bits, sixteenths, symmetric, tokens, group, levels)| {
             let head_dim = 16 * sixteenths;
             let format = match tokens {
                 true => {
@@ -64,15 +60,44 @@ fn tile_shapes() -> impl Strategy<Value = (Format, usize)> {
                     Format::new(bits, *group.get(&divisors), symmetric)
                 }
             };
-            let format = match book.filter(|_| bits != Bits::B8) {
-                Some(levels) => format.with_codebook(book_of(bits, &levels)),
-                None => format,
-            };
-            (format, head_dim)
+            (levels.of(format), head_dim)
         })
         .prop_filter("no tiles", |(format, head_dim)| {
             tiled(*format, *head_dim) && format.check(*head_dim).is_ok()
         })
+}
+
+/// Levels of codes that may have others than an even grid.
+#[derive(Debug, Clone)]
+enum Levels {
+    Even,
+    Book(Vec<i8>),
+    Gaussian,
+}
+
+impl Levels {
+    fn of(&self, format: Format) -> Format {
+        if format.bits.count() > 4 {
+            return format;
+        }
+        match self {
+            Self::Even => format,
+            Self::Book(levels) => format.with_codebook(book_of(format.bits, levels)),
+            Self::Gaussian => Format {
+                symmetric: true,
+                codebook: Some(Codebook::gaussian(format.bits).unwrap()),
+                ..format
+            },
+        }
+    }
+}
+
+fn levels() -> impl Strategy<Value = Levels> {
+    prop_oneof![
+        5 => Just(Levels::Even),
+        3 => codebooks().prop_map(Levels::Book),
+        2 => Just(Levels::Gaussian),
+    ]
 }
 
 /// Levels for codes of any width: different integers, some below zero and some above.
@@ -273,6 +298,28 @@ proptest! {
         }
     }
 
+    /// Squares of very different sizes are added in one order, and scales of values too small for
+    /// one are 0, whatever adds and rounds them.
+    #[test]
+    fn sums_of_squares_are_the_reference_s(
+        bits in prop::sample::select(vec![Bits::B2, Bits::B3, Bits::B4]),
+        group in prop::sample::select(vec![8usize, 24, 64, 128]),
+        exponents in prop::collection::vec(-40i32..15, 384),
+        size in -24i32..1,
+        head in prop::collection::vec(-2.0f32..2.0, 384),
+    ) {
+        let x: Vec<f32> = head
+            .iter()
+            .zip(&exponents)
+            .map(|(v, &e)| v * 2f32.powi(e + size))
+            .collect();
+        let format = Format::symmetric(bits, group).with_codebook(Codebook::gaussian(bits).unwrap());
+        let want = encode(&Reference, format, 384, &x);
+        for kernels in implementations() {
+            prop_assert_eq!(&encode(kernels, format, 384, &x), &want, "{}", kernels.name());
+        }
+    }
+
     /// Every f32 has one code in e4m3, whatever rounds it.
     #[test]
     fn any_bits_become_the_same_e4m3(bits in prop::collection::vec(any::<u32>(), 67)) {
@@ -308,6 +355,7 @@ proptest! {
             Format::symmetric(Bits::B4, 8),
             Format::symmetric(Bits::B3, 16).with_codebook(book_of(Bits::B3, &[-9, -5, 0, 3, 7, 20])),
             Format::asymmetric(Bits::B2, 8).with_codebook(book_of(Bits::B2, &[-9, 4])),
+            Format::symmetric(Bits::B3, 8).with_codebook(Codebook::gaussian(Bits::B3).unwrap()),
         ] {
             let want = encode(&Reference, format, 64, &x);
             for kernels in implementations() {

@@ -232,14 +232,40 @@ pub(super) fn mix_tiles(values: Tiles<'_>, p: &[f32], stride: usize, acc: &mut [
 }
 
 /// The value of a code of a group with this scale and zero point.
-pub(crate) fn value(format: Format, scale: f16, zero: Option<f16>, code: u8) -> f32 {
-    let zero = zero.map(f16::to_f32);
-    if let Some(book) = &format.codebook {
-        let level = f32::from(book.levels()[usize::from(code & 15)]);
-        return zero.unwrap_or(0.0) + scale.to_f32() * level;
+fn value(format: Format, scale: f16, zero: Option<f16>, code: u8) -> f32 {
+    GroupValues::new(format, scale, zero).of(code)
+}
+
+/// The values of a group's codes.
+pub(crate) struct GroupValues {
+    scale: f32,
+    origin: f32,
+    book: Option<[i8; 16]>,
+}
+
+impl GroupValues {
+    /// Those of a group with this scale and zero point.
+    pub(crate) fn new(format: Format, scale: f16, zero: Option<f16>) -> Self {
+        let (scale, zero) = (scale.to_f32(), zero.map(f16::to_f32));
+        let symmetric = match format.codebook {
+            Some(_) => 0.0,
+            None => -scale * half_range(format.bits),
+        };
+        Self {
+            scale,
+            origin: zero.unwrap_or(symmetric),
+            book: format.codebook.map(|book| *book.levels()),
+        }
     }
-    let origin = zero.unwrap_or(-scale.to_f32() * half_range(format.bits));
-    origin + scale.to_f32() * f32::from(code)
+
+    /// The value of a code.
+    pub(crate) fn of(&self, code: u8) -> f32 {
+        let level = match &self.book {
+            Some(levels) => f32::from(levels[usize::from(code & 15)]),
+            None => f32::from(code),
+        };
+        self.origin + self.scale * level
+    }
 }
 
 /// Scale and zero point of one group, rounded to f16 so that no value lies outside the levels.
@@ -252,10 +278,7 @@ struct Grid {
 impl Grid {
     fn of(format: Format, values: impl Iterator<Item = f32> + Clone) -> Self {
         if let Some(reach) = format.codebook.and_then(|book| book.reach()) {
-            let (sum, n) = values.fold((0.0, 0.0), |(sum, n), v| {
-                (sum + f64::from(v) * f64::from(v), n + 1.0)
-            });
-            let rms = (sum / f64::max(n, 1.0)).sqrt();
+            let rms = mean_square(values).sqrt();
             return Self {
                 format,
                 scale: nearest_f16((rms * f64::from(reach) / 127.0).min(f16::MAX.to_f64())),
@@ -331,6 +354,28 @@ impl Grid {
         let code = level.clamp(0.0, format.bits.max_code() as f32) as u8;
         code
     }
+}
+
+/// Sums whose squares are added in turn, see [`Kernels::encode`].
+pub const INTERLEAVED: usize = 8;
+
+/// Mean of squares. Values are added in turn to [`INTERLEAVED`] sums, and then the upper half of
+/// these to the lower one until one is left: an order that vectors of any length can follow.
+fn mean_square(values: impl Iterator<Item = f32>) -> f64 {
+    let (mut sums, mut n) = ([0.0; INTERLEAVED], 0.0);
+    let mut next = (0..INTERLEAVED).cycle();
+    for (v, i) in values.zip(&mut next) {
+        sums[i] += f64::from(v) * f64::from(v);
+        n += 1.0;
+    }
+    let mut left = INTERLEAVED;
+    while left > 1 {
+        left /= 2;
+        for i in 0..left {
+            sums[i] += sums[i + left];
+        }
+    }
+    sums[0] / f64::max(n, 1.0)
 }
 
 /// `2^(bits-1)`: the code that stands for zero in a symmetric format.

@@ -3,7 +3,7 @@
 
 use super::{PackedRows, TILE_ROWS, tile, tile_bytes};
 use crate::format::Axis;
-use crate::kernels::Kernels;
+use crate::kernels::{GroupValues, Kernels};
 use crate::pack;
 use half::f16;
 
@@ -31,14 +31,22 @@ impl PackedRows {
         }
         let mut codes = vec![0; self.head_dim];
         self.read_codes(index, &mut codes);
-        let group = self.format.group(self.head_dim);
-        for (channel, (out, &code)) in out.iter_mut().zip(&codes).enumerate() {
+        let values =
+            |at: usize| GroupValues::new(self.format, self.scales[at], self.zeros.get(at).copied());
+        let group = match self.format.axis {
+            Axis::Channels => self.format.group(self.head_dim),
+            Axis::Tokens => 1,
+        };
+        let groups = out.chunks_exact_mut(group).zip(codes.chunks_exact(group));
+        for (g, (out, codes)) in groups.enumerate() {
             let at = match self.format.axis {
-                Axis::Channels => self.scale_index(index, channel / group),
-                Axis::Tokens => index / group * self.head_dim + channel,
+                Axis::Channels => self.scale_index(index, g),
+                Axis::Tokens => index / self.format.block_rows() * self.head_dim + g,
             };
-            let zero = self.zeros.get(at).copied();
-            *out = crate::kernels::value(self.format, self.scales[at], zero, code);
+            let values = values(at);
+            for (out, &code) in out.iter_mut().zip(codes) {
+                *out = values.of(code);
+            }
         }
     }
 

@@ -156,15 +156,33 @@ pub(super) fn write_row(bits: Bits, role: Role, tile: &mut [u8], row: usize, cod
 /// # Panics
 /// When the tile is too short.
 pub fn read_row(bits: Bits, role: Role, tile: &[u8], row: usize, codes: &mut [u8]) {
-    let run = Run::of(role, row);
     codes.fill(0);
     for plane in planes(bits, codes.len()) {
         let mask = u8::MAX >> (8 - plane.width);
-        for (index, codes) in codes.chunks_exact_mut(run.channels).enumerate() {
-            let (start, shift) = plane.at(run.line + index * run.lines);
-            let bytes = tile[start..start + LINE][run.byte..].iter();
-            for (byte, code) in bytes.step_by(run.bytes).zip(codes) {
-                *code |= (byte >> shift & mask) << plane.shift;
+        let line = |line: usize| {
+            let (start, shift) = plane.at(line);
+            (&tile[start..start + LINE], shift)
+        };
+        // Of fixed numbers of codes, so that the compiler can use vectors: a plan reads many rows.
+        match role {
+            Role::Keys => {
+                for (index, codes) in codes.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+                    let (line, shift) = line(index);
+                    let quad = line.as_chunks::<4>().0[row];
+                    for (code, byte) in codes.iter_mut().zip(quad) {
+                        *code |= (byte >> shift & mask) << plane.shift;
+                    }
+                }
+            }
+            Role::Values => {
+                for (index, codes) in codes.as_chunks_mut::<16>().0.iter_mut().enumerate() {
+                    let (line, shift) = line(index * 4 + row / 4);
+                    let shift = 8 * (row % 4) + shift;
+                    for (code, quad) in codes.iter_mut().zip(line.as_chunks::<4>().0) {
+                        let [byte, ..] = (u32::from_le_bytes(*quad) >> shift).to_le_bytes();
+                        *code |= (byte & mask) << plane.shift;
+                    }
+                }
             }
         }
     }

@@ -32,8 +32,8 @@ impl Random {
     }
 
     /// Rows with a few channels that are large and shifted, and a large first row. Then come a
-    /// constant row and rows of zeros, and there are such channels too: groups without a range,
-    /// whatever groups are made of.
+    /// constant row, rows of zeros, and one of values too small for a scale; there are constant
+    /// channels too: groups without a range, whatever groups are made of.
     pub(super) fn rows(&mut self, rows: usize, head_dim: usize) -> Vec<f32> {
         let mut x = self.values(rows * head_dim);
         for (t, row) in x.chunks_exact_mut(head_dim).enumerate() {
@@ -55,6 +55,7 @@ impl Random {
                 2 => row.fill(0.0),
                 3 => row.fill(-0.0),
                 4 => row.iter_mut().step_by(2).for_each(|v| *v = -0.0),
+                5 => row.iter_mut().for_each(|v| *v *= 1e-10),
                 _ => {}
             }
         }

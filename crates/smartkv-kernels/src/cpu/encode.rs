@@ -1,16 +1,18 @@
 //! Encoding: the arithmetic of the reference, a vector of values at a time.
 //!
-//! Groups are taken by sixteen: their smallest and largest values are found first, then scales
-//! and zero points of all sixteen are computed at once, then their codes, a byte each. Bytes are
-//! packed last, densely for rows and plane by plane for tiles.
+//! Groups are taken by sixteen: their smallest and largest values are found first, or the sums of
+//! their squares, then scales and zero points of all sixteen are computed at once, then their
+//! codes, a byte each. Bytes are packed last, densely for rows and plane by plane for tiles.
 
 mod float;
 mod grid;
 pub(super) mod lines;
+mod measure;
 
 use super::simd::{F8, Kernel, Simd};
 use grid::{BATCH, Levels, Steps};
 use half::f16;
+use measure::Measures;
 use smartkv_core::packed::{tile_bytes, tiled};
 use smartkv_core::{Axis, Bits, Format, Role, RowsMut, TILE_ROWS, pack};
 
@@ -24,12 +26,6 @@ pub(super) fn takes(format: Format, head_dim: usize) -> bool {
 pub(super) fn takes_tiles(format: Format, head_dim: usize) -> bool {
     let whole = format.axis == Axis::Tokens || format.group(head_dim).is_multiple_of(8);
     whole && tiled(format, head_dim) && format.check(head_dim).is_ok()
-}
-
-/// Whether a group's scale follows from its smallest and largest value: other scales are computed
-/// by the reference.
-pub(super) fn by_range(format: Format) -> bool {
-    format.codebook.is_none_or(|book| book.reach().is_none())
 }
 
 /// [`smartkv_core::Kernels::encode`] of a shape that [`takes`] accepts.
@@ -140,11 +136,11 @@ impl Kernel for EncodeRows<'_> {
         let batches = batches.zip(payload.chunks_mut(BATCH * group / 8 * bits.count()));
         for (batch, (x, payload)) in batches.enumerate() {
             let count = x.len() / group;
-            let (mut min, mut max) = ([0.0; BATCH], [0.0; BATCH]);
+            let mut measures = Measures::NONE;
             for (i, x) in x.chunks_exact(group).enumerate() {
-                (min[i], max[i]) = extremes(simd, x);
+                measures.group(simd, levels, i, x);
             }
-            let steps = Steps::of(simd, levels, &min, &max);
+            let steps = Steps::of(simd, levels, &measures);
             let first = batch * BATCH;
             scales[first..first + count].copy_from_slice(&steps.scales[..count]);
             if !zeros.is_empty() {
@@ -235,11 +231,11 @@ fn channels<S: Simd>(
     let head_dim = x.len() / TILE_ROWS;
     for (g, scales) in scales.chunks_exact_mut(BATCH).enumerate() {
         let part = |t: usize| t * head_dim + g * group..t * head_dim + (g + 1) * group;
-        let (mut min, mut max) = ([0.0; BATCH], [0.0; BATCH]);
+        let mut measures = Measures::NONE;
         for t in 0..TILE_ROWS {
-            (min[t], max[t]) = extremes(simd, &x[part(t)]);
+            measures.group(simd, levels, t, &x[part(t)]);
         }
-        let steps = Steps::of(simd, levels, &min, &max);
+        let steps = Steps::of(simd, levels, &measures);
         scales.copy_from_slice(&steps.scales);
         if !zeros.is_empty() {
             zeros[g * BATCH..(g + 1) * BATCH].copy_from_slice(&steps.zeros);
@@ -266,29 +262,15 @@ fn tokens<S: Simd>(
     assert!(x.len() >= head_dim && codes.len() == x.len());
     for (c, scales) in scales.chunks_exact_mut(BATCH).enumerate() {
         let c = c * BATCH;
-        let (mut min, mut max) = ([0.0; BATCH], [0.0; BATCH]);
-        for j in (0..BATCH).step_by(S::LANES) {
-            // SAFETY: every row has `head_dim` values, of which `c + BATCH` are no more; the
-            // arrays hold `BATCH`.
-            unsafe {
-                let mut low = simd.load(x.as_ptr().add(c + j));
-                let mut high = low;
-                for row in x.chunks_exact(head_dim) {
-                    let v = simd.load(row.as_ptr().add(c + j));
-                    low = simd.min(v, low);
-                    high = simd.max(v, high);
-                }
-                simd.store(min.as_mut_ptr().add(j), low);
-                simd.store(max.as_mut_ptr().add(j), high);
-            }
-        }
-        let steps = Steps::of(simd, levels, &min, &max);
+        let measures = Measures::channels(simd, levels, x, head_dim, c);
+        let steps = Steps::of(simd, levels, &measures);
         scales.copy_from_slice(&steps.scales);
         if !zeros.is_empty() {
             zeros[c..c + BATCH].copy_from_slice(&steps.zeros);
         }
         for j in (0..BATCH).step_by(S::LANES) {
-            // SAFETY: as above; rows of codes are as long as rows of values.
+            // SAFETY: every row has `head_dim` values and codes, of which `c + BATCH` are no more;
+            // the arrays hold `BATCH`.
             unsafe {
                 let step = simd.load(steps.step.as_ptr().add(j));
                 let origin = simd.load(steps.origin.as_ptr().add(j));
@@ -315,22 +297,4 @@ fn along<S: Simd>(simd: S, levels: &Levels, x: &[f32], step: f32, origin: f32, c
             simd.store_codes(codes.as_mut_ptr().add(at), level);
         }
     }
-}
-
-/// Smallest and largest value of whole vectors.
-#[inline(always)]
-fn extremes<S: Simd>(simd: S, x: &[f32]) -> (f32, f32) {
-    assert!(x.len() >= S::LANES && x.len().is_multiple_of(S::LANES));
-    // SAFETY: the slice holds a vector at every multiple of its length.
-    let (min, max) = unsafe {
-        let mut min = simd.load(x.as_ptr());
-        let mut max = min;
-        for at in (S::LANES..x.len()).step_by(S::LANES) {
-            let v = simd.load(x.as_ptr().add(at));
-            min = simd.min(v, min);
-            max = simd.max(v, max);
-        }
-        (min, max)
-    };
-    (simd.least(min), simd.greatest(max))
 }

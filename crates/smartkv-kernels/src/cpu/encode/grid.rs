@@ -1,5 +1,6 @@
 //! Scales and zero points: the same roundings as the reference's.
 
+use super::measure::Measures;
 use crate::cpu::simd::{DOWN, Grid, NEAREST, Simd, UP};
 use half::f16;
 use smartkv_core::{Format, TILE_ROWS};
@@ -21,6 +22,13 @@ pub(super) enum Levels {
         /// Smallest values beyond the middle of two levels.
         beyond: Vec<f32>,
     },
+    /// The levels of a codebook that the mean of squares scales.
+    Power {
+        /// Root mean squares at level 127.
+        reach: f64,
+        /// As above.
+        beyond: Vec<f32>,
+    },
 }
 
 impl Levels {
@@ -35,10 +43,15 @@ impl Levels {
         };
         let levels = book.of(format.bits);
         let middle = |pair: &[i8]| 0.5 * (f32::from(pair[0]) + f32::from(pair[1]));
+        let beyond = levels.windows(2).map(|p| middle(p).next_up()).collect();
+        if let Some(reach) = book.reach() {
+            let reach = f64::from(reach);
+            return Self::Power { reach, beyond };
+        }
         Self::Codebook {
             symmetric: format.symmetric,
             ends: (f64::from(levels[0]), f64::from(levels[levels.len() - 1])),
-            beyond: levels.windows(2).map(|p| middle(p).next_up()).collect(),
+            beyond,
         }
     }
 
@@ -50,7 +63,7 @@ impl Levels {
             Self::Symmetric { most, .. } | Self::Asymmetric { most } => {
                 simd.min(simd.max(level, simd.splat(0.0)), simd.splat(*most))
             }
-            Self::Codebook { beyond, .. } => {
+            Self::Codebook { beyond, .. } | Self::Power { beyond, .. } => {
                 let (mut code, one) = (simd.splat(0.0), simd.splat(1.0));
                 for &limit in beyond {
                     code = simd.add(code, simd.zero_below(one, level, simd.splat(limit)));
@@ -67,21 +80,17 @@ pub(super) struct Steps {
     pub(super) scales: [f16; BATCH],
     /// As they are stored; without meaning in a symmetric format.
     pub(super) zeros: [f16; BATCH],
-    /// Scales to divide by: 1 for 0, since then every value is the origin.
+    /// Scales to divide by: infinity for 0, since then every value is at level 0.
     pub(super) step: [f32; BATCH],
     /// Value of level 0.
     pub(super) origin: [f32; BATCH],
 }
 
 impl Steps {
-    /// Those of groups with these smallest and largest values.
+    /// Those of groups that measure so much.
     #[inline(always)]
-    pub(super) fn of<S: Simd>(
-        simd: S,
-        levels: &Levels,
-        min: &[f32; BATCH],
-        max: &[f32; BATCH],
-    ) -> Self {
+    pub(super) fn of<S: Simd>(simd: S, levels: &Levels, measures: &Measures) -> Self {
+        let Measures { min, max, power } = measures;
         // Adding zero makes a negative zero positive, as the reference does.
         let min = min.map(|v| v + 0.0);
         let (mut zeros, mut quotient) = ([f16::ZERO; BATCH], [0.0; BATCH]);
@@ -121,8 +130,16 @@ impl Steps {
                     *q = above(reach(max, high).max(reach(min, low)).max(0.0));
                 }
             }
+            Levels::Power { reach, .. } => {
+                for (q, power) in quotient.iter_mut().zip(power) {
+                    *q = (power.sqrt() * reach / 127.0).min(f16::MAX.to_f64()) as f32;
+                }
+            }
         }
-        let scales = narrow::<S, UP>(simd, &quotient);
+        let scales = match levels {
+            Levels::Power { .. } => narrow::<S, NEAREST>(simd, &quotient),
+            _ => narrow::<S, UP>(simd, &quotient),
+        };
         let scale = widen(simd, &scales);
         let origin = match *levels {
             Levels::Symmetric { half, .. } => scale.map(|s| -s * half),
@@ -131,7 +148,7 @@ impl Steps {
         Self {
             scales,
             zeros,
-            step: scale.map(|s| if s > 0.0 { s } else { 1.0 }),
+            step: scale.map(|s| if s > 0.0 { s } else { f32::INFINITY }),
             origin,
         }
     }
