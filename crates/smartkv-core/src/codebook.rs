@@ -26,6 +26,10 @@ fn is_zero(reach: &u16) -> bool {
     *reach == 0
 }
 
+/// Expected range of 64 standard normal values, the channels of a small head. The ranges of rows
+/// in f16 and on even grids are measured: for these levels only the root mean square is known.
+const GAUSSIAN_RANGE: f32 = 4.74;
+
 impl Codebook {
     /// A codebook from its levels, scaled so that the outermost is ±127.
     ///
@@ -125,8 +129,12 @@ impl Codebook {
         u8::try_from(above.count()).unwrap_or(u8::MAX)
     }
 
-    /// Distance of the outermost levels.
+    /// Range of a group in levels: the distance of the outermost; where a group's root mean square
+    /// decides, [`GAUSSIAN_RANGE`] of those, so that a range means the same in every width.
     pub(crate) fn span(&self, bits: Bits) -> f32 {
+        if let Some(reach) = self.reach() {
+            return GAUSSIAN_RANGE * 127.0 / reach;
+        }
         let levels = self.of(bits);
         f32::from(levels[levels.len() - 1]) - f32::from(levels[0])
     }
@@ -146,7 +154,7 @@ impl Codebook {
         cubes / 12.0 / self.span(bits).powi(3)
     }
 
-    /// Mean squared error of a standard normal value, per squared range of the levels.
+    /// Mean squared error of a standard normal value, per squared range of a group of them.
     fn gaussian_loss(&self, bits: Bits, reach: f32) -> f32 {
         const STEPS: u16 = 512;
         let unit = reach / 127.0;
@@ -158,7 +166,7 @@ impl Codebook {
             error += density * (x - unit * f32::from(level)).powi(2);
             mass += density;
         }
-        error / mass / (unit * self.span(bits)).powi(2)
+        error / mass / GAUSSIAN_RANGE.powi(2)
     }
 
     pub(crate) fn check(&self, bits: Bits) -> Result<()> {
@@ -210,8 +218,7 @@ mod tests {
             (Bits::B4, 0.009_497),
         ] {
             let book = Codebook::gaussian(bits).unwrap();
-            let range = 2.0 * book.reach().unwrap();
-            let loss = book.loss(bits) * range * range;
+            let loss = book.loss(bits) * GAUSSIAN_RANGE.powi(2);
             assert!((loss / expected - 1.0).abs() < 0.02, "{bits:?}: {loss}");
         }
         assert!(Codebook::gaussian(Bits::B8).is_err());
