@@ -35,6 +35,7 @@ mod comparison;
 pub mod error;
 mod fan_out;
 pub mod fidelity;
+mod foresight;
 pub mod lockstep;
 pub mod needle;
 pub mod perplexity;
