@@ -58,7 +58,8 @@ fn where_tokens_are_generated_it_is_refused() {
     let generate = ["generate", "--model", TINY, "--raw", "hello", "-n", "4"];
     refused(1, &[&generate[..], &ORACLE].concat(), &wanted);
     let bench = ["bench", "--model", TINY, "--text", TEXT, "--contexts", "40"];
-    let bench = [&bench[..], &ORACLE, &["--prefill-tokens", "30"]].concat();
+    let own = ["--strategy", "smartkv", "--prefill-tokens", "30"];
+    let bench = [&bench[..], &own, &ORACLE].concat();
     refused(1, &bench, &wanted);
     let needles = [
         "eval",
