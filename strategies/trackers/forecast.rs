@@ -7,7 +7,7 @@ use smartkv_core::{Error, LaneRows, Result, Seen, Tracker, Watch, config, tracke
 ///
 /// A plan binds rows for as long as they are kept, so it should be made for the attention to come.
 /// Each row's score is smoothed with its trend from plan to plan (Holt 1957), the trend fading by
-/// `damping` a token (Gardner and McKenzie 1985), and the plan sees the score that this expects
+/// `damping` a token (damped as by Gardner, 1985), and the plan sees the score that this expects
 /// `horizon` tokens ahead, never below 0. A row that no plan has seen before has no trend. Costs two
 /// numbers a row, besides what the other tracker costs.
 #[config]

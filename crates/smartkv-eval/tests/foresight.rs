@@ -39,7 +39,7 @@ impl Seer {
         };
         let shape = *self.cache.shape();
         let (group, end) = (shape.q_heads / shape.kv_heads, self.cache.seen(0));
-        let positions: Vec<u32> = (0..u32::try_from(end).unwrap()).collect();
+        let positions: Vec<u32> = (0..u32::try_from(end).expect("few tokens")).collect();
         for layer in 0..shape.layers {
             let (q, k) = &self.passed[layer];
             let row = |of: &[f32], heads: usize, token: usize, head: usize| -> Vec<f64> {
@@ -65,7 +65,7 @@ impl Seer {
                             }
                         }
                     }
-                    let queries = f64::from(u32::try_from((end - seen) * group).unwrap());
+                    let queries = f64::from(u32::try_from((end - seen) * group).expect("few"));
                     let future = trace.future(layer, kv_head, seen, &positions);
                     for (told, sum) in future.iter().zip(sums) {
                         assert!((f64::from(*told) - sum / queries).abs() < 1e-5);
