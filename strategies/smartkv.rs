@@ -82,6 +82,13 @@ pub struct SmartKv {
     /// of the expected damage. 0 lets every plan be carried out.
     #[range(0.0..1.0)]
     pub hysteresis: f64,
+    /// Rows in a tier stay there, and only those that leave the window are placed, until at least
+    /// this share of the importance has moved since the last full plan: the total-variation distance
+    /// between the scores then and now of the rows that both have, or until the budget leaves no
+    /// other way. Looked at every `realloc_every` tokens; costs a number a row. 0 lets every plan
+    /// look at all rows.
+    #[range(0.0..1.0)]
+    pub drift: f64,
 }
 
 /// Importance of a token that no observed query attended to: it may still matter later.
@@ -126,6 +133,7 @@ impl Strategy for SmartKv {
             rotate: rotate.into(),
             center: self.center,
             balance: self.balance,
+            drift: self.drift,
             evicts,
             ..Layout::constant(Tier::same(Format::F16))
         })
@@ -186,8 +194,13 @@ impl Strategy for SmartKv {
         };
         let damages = self.measured(cx, open.clone(), &problem);
         problem.damages = &damages;
-        let offers = cx.allocate(self.allocator.as_ref(), &problem)?;
-        let offers = self.settle(cx, open.clone(), &problem, offers)?;
+        let kept = if cx.steady { self.keep(cx, open.clone(), &problem)? } else { None };
+        let offers = if let Some(kept) = kept {
+            kept
+        } else {
+            let offers = cx.allocate(self.allocator.as_ref(), &problem)?;
+            self.settle(cx, open.clone(), &problem, offers)?
+        };
         Ok(Plan::Move(moves(open, &offers, tiers)))
     }
 }

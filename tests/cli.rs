@@ -15,6 +15,8 @@ mod comparing;
 mod configs;
 #[path = "cli/files.rs"]
 mod files;
+#[path = "cli/foreseeing.rs"]
+mod foreseeing;
 #[path = "cli/generating.rs"]
 mod generating;
 #[path = "cli/listings.rs"]

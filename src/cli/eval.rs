@@ -211,7 +211,16 @@ fn settings(args: &EvalArgs, file: &EvalFile) -> anyhow::Result<EvalSettings> {
         }
     };
     let wanted = args.needle_lengths.is_some() || args.needle_depths.is_some();
-    let needle = (!args.no_needle && (wanted || file.needle.enabled != Some(false))).then(|| {
+    let asked = !args.no_needle && (wanted || file.needle.enabled == Some(true));
+    // Answers are generated: nobody knows the attention of their tokens beforehand.
+    let tracker = strategy.strategy.tracker().filter(|t| t.needs_trace());
+    if let Some(tracker) = tracker.filter(|_| asked) {
+        let tracker = tracker.typetag_name();
+        return Err(smartkv_core::Error::NoTrace { tracker })
+            .context("the needle grid cannot be measured");
+    }
+    let left_out = args.no_needle || tracker.is_some();
+    let needle = (!left_out && (wanted || file.needle.enabled != Some(false))).then(|| {
         let lengths = args
             .needle_lengths
             .clone()

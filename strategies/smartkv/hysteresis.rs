@@ -27,7 +27,7 @@ impl SmartKv {
     }
 
     /// Offers under which no stored row moves, if the budget allows it.
-    fn keep<'a>(
+    pub(super) fn keep<'a>(
         &self,
         cx: &PlanCx<'_>,
         runs: impl Iterator<Item = &'a Run<'a>> + Clone,

@@ -48,6 +48,18 @@ impl Tracker for HeadWeighted {
     fn positions(&self) -> bool {
         self.inner.positions()
     }
+
+    fn memory(&self) -> usize {
+        self.inner.memory()
+    }
+
+    fn remember(&self, rows: &LaneRows<'_>, memory: &mut [f32]) {
+        self.inner.remember(rows, memory);
+    }
+
+    fn needs_trace(&self) -> bool {
+        self.inner.needs_trace()
+    }
 }
 
 /// `1 - H / ln n` of scores as a distribution; 1 where that says nothing.

@@ -40,6 +40,18 @@ impl Tracker for ValueWeighted {
     fn positions(&self) -> bool {
         self.inner.positions()
     }
+
+    fn memory(&self) -> usize {
+        self.inner.memory()
+    }
+
+    fn remember(&self, rows: &LaneRows<'_>, memory: &mut [f32]) {
+        self.inner.remember(rows, memory);
+    }
+
+    fn needs_trace(&self) -> bool {
+        self.inner.needs_trace()
+    }
 }
 
 #[cfg(test)]

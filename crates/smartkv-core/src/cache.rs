@@ -6,6 +6,7 @@ mod lane;
 mod moves;
 mod pages;
 mod planning;
+mod remember;
 mod rotate;
 mod segment;
 mod simulate;
@@ -25,6 +26,7 @@ use crate::registry::{self, Kind};
 use crate::rope::Rope;
 use crate::shape::CacheShape;
 use crate::strategy::{Seen, Strategy, Tracker, Watch};
+use crate::trace::Trace;
 use attend::{Heads, LaneStep, Scratch};
 use half::f16;
 use lane::Lane;
@@ -113,13 +115,19 @@ impl CacheBuilder {
         let layout = guarded(Kind::Strategy, name, "layout", || strategy.layout(&shape))??;
         layout.check(&shape)?;
         let watched = || {
-            let positions = strategy.tracker().is_some_and(Tracker::positions);
-            (positions, watch(strategy.as_ref()).is_some())
+            let tracker = strategy.tracker();
+            let positions = tracker.is_some_and(Tracker::positions);
+            let memory = tracker.map_or(0, Tracker::memory);
+            let scores = watch(strategy.as_ref()).is_some();
+            (positions, scores, memory, tracker.is_some())
         };
-        let (positions, scores) = guarded(Kind::Strategy, name, "tracker", watched)?;
+        let (positions, scores, memory, energies) =
+            guarded(Kind::Strategy, name, "tracker", watched)?;
         let columns = Columns {
             positions: layout.positions || positions,
             scores,
+            memory: memory + usize::from(layout.drift > 0.0),
+            energies,
             bounds: layout
                 .pages
                 .map_or(0, |pages| pages.row_bytes(shape.head_dim)),
@@ -135,6 +143,8 @@ impl CacheBuilder {
             step: vec![0; shape.batch],
             prompts: vec![Vec::new(); shape.batch],
             sinks: vec![layout.sinks; shape.batch],
+            planned: vec![None; shape.batch],
+            trace: None,
             peak: 0,
             scratch: Scratch::default(),
             shape,
@@ -182,6 +192,10 @@ pub struct Cache {
     prompts: Vec<Vec<(usize, usize)>>,
     /// Sinks that each sequence still keeps in full precision.
     sinks: Vec<usize>,
+    /// Tokens that each sequence had seen at its last plan.
+    planned: Vec<Option<usize>>,
+    /// Attention to come, for trackers that ask for it.
+    trace: Option<Arc<Trace>>,
     peak: usize,
     scratch: Scratch,
 }
@@ -399,7 +413,7 @@ impl Cache {
         lane.frame.queries(&mut work.q, head_dim);
         let position = u32::try_from(self.seen[sequence]).unwrap_or(u32::MAX);
         lane.window.append(self.kernels, &work.k, &work.v, position);
-        if self.columns.scores {
+        if self.columns.energies {
             lane.energies.observe(&work.q, &work.v, head_dim);
         }
     }
@@ -412,6 +426,11 @@ impl Cache {
     /// As [`attend`](KvHook::attend).
     pub fn store(&mut self, step: AttnStep<'_>) -> Result<()> {
         step.check(&self.shape, step.q)?;
+        if self.trace.is_none() && self.needs_trace() {
+            return Err(Error::NoTrace {
+                tracker: self.tracker_name(),
+            });
+        }
         self.check_finite(&step)?;
         self.step.copy_from_slice(step.lens);
         let mut all = std::mem::take(&mut self.lanes);
@@ -549,6 +568,18 @@ impl KvHook for Cache {
         Ok(())
     }
 
+    fn needs_trace(&self) -> bool {
+        self.strategy.tracker().is_some_and(Tracker::needs_trace)
+    }
+
+    fn foresee(&mut self, trace: &Arc<Trace>) -> Result<()> {
+        trace.check(&self.shape)?;
+        if self.needs_trace() {
+            self.trace = Some(Arc::clone(trace));
+        }
+        Ok(())
+    }
+
     fn reset(&mut self) {
         let layout = &self.layout;
         self.lanes.iter_mut().for_each(|lane| lane.clear(layout));
@@ -556,6 +587,8 @@ impl KvHook for Cache {
         self.step.fill(0);
         self.prompts.iter_mut().for_each(Vec::clear);
         self.sinks.fill(self.layout.sinks);
+        self.planned.fill(None);
+        self.trace = None;
         self.peak = 0;
         self.simulated_bytes = 0;
     }

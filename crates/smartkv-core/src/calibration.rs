@@ -12,9 +12,11 @@ use crate::error::{Error, Result};
 use crate::hook::{AttnStep, KvHook};
 use crate::rope::Rope;
 use crate::shape::CacheShape;
+use crate::trace::Trace;
 use half::f16;
 use serde_json::Value;
 use std::fmt::Debug;
+use std::sync::Arc;
 
 /// How a strategy learns its parameters.
 pub trait Calibration: Debug + Send + Sync {
@@ -256,6 +258,14 @@ impl KvHook for Sampler<'_> {
         Ok(())
     }
 
+    fn needs_trace(&self) -> bool {
+        self.hook.needs_trace()
+    }
+
+    fn foresee(&mut self, trace: &Arc<Trace>) -> Result<()> {
+        self.hook.foresee(trace)
+    }
+
     fn reset(&mut self) {
         self.hook.reset();
     }
@@ -268,7 +278,6 @@ mod tests {
     use crate::contract::Inputs;
     use crate::strategy::Strategy;
     use crate::{Format, Layout, Tier};
-    use std::sync::Arc;
 
     /// The uncompressed cache: those that are registered live elsewhere.
     #[crate::config]

@@ -84,6 +84,15 @@ pub enum Error {
         /// What is accepted.
         expected: String,
     },
+    /// A tracker that reads the attention of tokens to come, where nobody knows it.
+    #[error(
+        "tracker `{tracker}` reads the attention of tokens to come, which only a measurement that \
+         knows these tokens can tell"
+    )]
+    NoTrace {
+        /// Registered name of the tracker.
+        tracker: &'static str,
+    },
     /// A step whose slices do not match the shape of the cache.
     #[error("attention step: {0}")]
     Step(String),
@@ -113,6 +122,10 @@ impl Error {
             Self::Format { .. } => {
                 vec!["0 is the whole head: --set group_size=0".to_string()]
             }
+            Self::NoTrace { .. } => vec![
+                "`smartkv eval` and `smartkv compare` teacher-force their windows: there it works"
+                    .to_string(),
+            ],
             Self::Plan { strategy, .. } => origin(Kind::Strategy, strategy),
             Self::Plugin { kind, name, .. } => origin(*kind, name),
             _ => Vec::new(),

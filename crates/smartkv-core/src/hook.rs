@@ -2,6 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::shape::CacheShape;
+use crate::trace::Trace;
+use std::sync::Arc;
 
 /// The queries, keys and values of one layer in one forward step.
 ///
@@ -89,7 +91,23 @@ pub trait KvHook: Send {
     /// A plan that breaks its rules.
     fn end_step(&mut self, more_prompt: bool) -> Result<()>;
 
-    /// Forgets every token; capacity and configuration stay.
+    /// Whether it must be told the attention of tokens to come ([`Trace`]) before the first of
+    /// them.
+    fn needs_trace(&self) -> bool {
+        false
+    }
+
+    /// Says what attention the tokens that come next will receive; of no interest unless
+    /// [`needs_trace`](KvHook::needs_trace). Holds until [`reset`](KvHook::reset).
+    ///
+    /// # Errors
+    /// A trace of another model.
+    fn foresee(&mut self, trace: &Arc<Trace>) -> Result<()> {
+        let _ = trace;
+        Ok(())
+    }
+
+    /// Forgets every token and any trace; capacity and configuration stay.
     fn reset(&mut self);
 }
 

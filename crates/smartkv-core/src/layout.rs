@@ -95,7 +95,7 @@ impl Pages {
 }
 
 /// The tiers a strategy uses, and its full-precision window.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Layout {
     /// Packed tiers, best first: a plan may only move rows to a later one. Without any, all that
     /// leaves the window is evicted, and the window may take the whole budget.
@@ -123,6 +123,10 @@ pub struct Layout {
     pub queries: bool,
     /// Read only some pages of the one tier while decoding. Steps of several tokens read all.
     pub pages: Option<Pages>,
+    /// Share of the importance that must have moved since stored rows were last placed for a plan
+    /// to be asked to move them again ([`PlanCx::steady`](crate::PlanCx::steady)). Above 0 the
+    /// scores that rows were placed by are kept (4 bytes a row and lane).
+    pub drift: f64,
     /// Plans may evict rows. Then any budget can be held, and a row may cost nothing.
     pub evicts: bool,
 }
@@ -142,6 +146,7 @@ impl Layout {
             balance: Balance::None,
             queries: false,
             pages: None,
+            drift: 0.0,
             evicts: false,
         }
     }

@@ -31,6 +31,7 @@ pub mod schema;
 pub mod shape;
 pub mod simulation;
 pub mod strategy;
+pub mod trace;
 
 pub use budget::Budget;
 pub use cache::{Cache, CacheBuilder, Prefill};
@@ -54,6 +55,7 @@ pub use strategy::{
     Allocator, Infeasible, LaneRows, Lanes, Offer, PlanCx, Problem, QueryStatistics, RowTable, Run,
     Seen, Split, Strategy, Tracker, Watch,
 };
+pub use trace::{Trace, TraceRecorder};
 
 /// What the attribute macros expand to; not for people.
 #[doc(hidden)]

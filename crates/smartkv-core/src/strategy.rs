@@ -136,6 +136,26 @@ pub trait Tracker: Debug + Send + Sync {
     fn positions(&self) -> bool {
         false
     }
+
+    /// Numbers that the cache keeps of each row from plan to plan, for trackers that look at how
+    /// a score changes. They move with the row and cost 4 bytes each.
+    fn memory(&self) -> usize {
+        0
+    }
+
+    /// Updates these numbers, `[rows, memory]`, before [`refine`](Self::refine) reads them: at
+    /// every plan, for every row it may move. Those of a row that no plan has seen are NaN, and
+    /// those of a row that cannot move any more are forgotten.
+    fn remember(&self, rows: &LaneRows<'_>, memory: &mut [f32]) {
+        let _ = (rows, memory);
+    }
+
+    /// Whether it reads the attention of tokens to come ([`LaneRows::future`]). Then only
+    /// measurements that know these tokens can use it; a tracker that wraps another says what
+    /// that one says.
+    fn needs_trace(&self) -> bool {
+        false
+    }
 }
 
 impl dyn Tracker {

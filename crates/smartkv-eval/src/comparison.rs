@@ -5,6 +5,7 @@ use crate::fan_out::FanOut;
 use crate::fidelity::{
     Fidelity, Scores, TokenFidelity, TokenRecord, WindowFidelity, reference_nll,
 };
+use crate::foresight::{self, WindowTokens};
 use crate::lockstep::{LockstepOptions, check_vocabulary};
 use crate::perplexity::Perplexity;
 use crate::progress::Progress;
@@ -41,7 +42,8 @@ pub struct ComparisonResult {
 
 /// Runs the reference (the first cache) and all candidates over the windows of `text`, as
 /// [`lockstep`](crate::lockstep()) does, but in one batch: the model runs once a step for all.
-/// Speeds cannot be told apart here.
+/// Speeds cannot be told apart here. For candidates that need the attention of tokens to come, the
+/// reference runs through each window once before.
 ///
 /// # Errors
 /// As [`lockstep`](crate::lockstep()). A candidate that fails is reported in its place.
@@ -61,7 +63,9 @@ pub fn compare(
     let cost = options.prefix.len() + cut.tokens_per_window - 1;
     check_context(model, "a window", cost)?;
     check_vocabulary(model, text, options)?;
-    progress.begin(cost * cut.starts.len());
+    let hook = FanOut::new(caches).map_err(smartkv_host::Error::from)?;
+    let foreseen = hook.needs_trace();
+    progress.begin(cost * cut.starts.len() * (1 + usize::from(foreseen)));
 
     let mut run = Run {
         model,
@@ -69,10 +73,11 @@ pub fn compare(
         options,
         tokens_per_forward,
         progress,
-        records: vec![Vec::new(); caches.len()],
-        sums: vec![RatioSum::default(); caches.len()],
-        broken: vec![None; caches.len()],
-        hook: FanOut::new(caches).map_err(smartkv_host::Error::from)?,
+        records: vec![Vec::new(); hook.shape().batch],
+        sums: vec![RatioSum::default(); hook.shape().batch],
+        broken: vec![None; hook.shape().batch],
+        foreseen,
+        hook,
     };
     for (index, &start) in cut.starts.iter().enumerate() {
         progress.message(&format!("window {} of {}", index + 1, cut.starts.len()));
@@ -130,6 +135,8 @@ struct Run<'a, 'c> {
     sums: Vec<RatioSum>,
     /// Why a candidate's logits cannot be scored.
     broken: Vec<Option<String>>,
+    /// Whether a cache must be told the attention of tokens to come.
+    foreseen: bool,
     hook: FanOut<'c>,
 }
 
@@ -137,14 +144,35 @@ impl Run<'_, '_> {
     fn window(&mut self, index: usize, start: usize) -> Result<()> {
         let first = start + self.options.windows.prefill;
         let prompt = [self.options.prefix.as_slice(), &self.text[start..first]].concat();
+        let end = first + self.options.windows.score;
+        let trace = if self.foreseen {
+            let window = WindowTokens {
+                prompt: &prompt,
+                prefill_chunk: self.options.prefill_chunk,
+                scored: &self.text[first..end],
+                tokens_per_forward: self.tokens_per_forward,
+            };
+            let reference = self.hook.first();
+            Some(foresight::trace(
+                self.model,
+                reference,
+                window,
+                self.progress,
+            )?)
+        } else {
+            None
+        };
         self.hook.reset();
+        if let Some(trace) = &trace {
+            let told = self.hook.foresee(trace);
+            told.map_err(smartkv_host::Error::from)?;
+        }
         let mut left = prompt.len();
         for part in prompt.chunks(self.options.prefill_chunk) {
             left -= part.len();
             self.forward(part, LogitsFor::None, left > 0)?;
         }
         self.records.iter_mut().for_each(|r| r.push(Vec::new()));
-        let end = first + self.options.windows.score;
         for at in (first..end).step_by(self.tokens_per_forward) {
             let tokens = at..(at + self.tokens_per_forward).min(end);
             let logits = self.forward(&self.text[tokens.clone()], LogitsFor::All, false)?;

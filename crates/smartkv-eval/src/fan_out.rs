@@ -1,7 +1,8 @@
 //! One hook for several caches, so that one forward pass serves all of them.
 
 use rayon::prelude::*;
-use smartkv_core::{AttnStep, CacheShape, Error, KvHook, MeasuredHook, Memory, Result};
+use smartkv_core::{AttnStep, CacheShape, Error, KvHook, MeasuredHook, Memory, Result, Trace};
+use std::sync::Arc;
 
 /// Sequence `i` of every batch is kept by cache `i`: the weights are read once for all caches.
 ///
@@ -39,6 +40,11 @@ impl<'a> FanOut<'a> {
             shape: CacheShape { batch, ..one },
             caches: caches.into_iter().map(member).collect(),
         })
+    }
+
+    /// The first cache, by itself.
+    pub(crate) fn first(&mut self) -> &mut dyn KvHook {
+        &mut *self.caches[0].cache
     }
 
     /// What each cache holds; `None` of one that failed.
@@ -109,6 +115,17 @@ impl KvHook for FanOut<'_> {
         self.caches
             .par_iter_mut()
             .for_each(|member| member.run(|cache| cache.end_step(more_prompt)));
+        Ok(())
+    }
+
+    fn needs_trace(&self) -> bool {
+        self.caches.iter().any(|member| member.cache.needs_trace())
+    }
+
+    fn foresee(&mut self, trace: &Arc<Trace>) -> Result<()> {
+        for member in &mut self.caches {
+            member.run(|cache| cache.foresee(trace));
+        }
         Ok(())
     }
 

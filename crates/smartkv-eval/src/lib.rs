@@ -38,6 +38,7 @@ mod comparison;
 pub mod error;
 mod fan_out;
 pub mod fidelity;
+mod foresight;
 pub mod lockstep;
 pub mod metrics;
 pub mod needle;

@@ -6,6 +6,7 @@ pub use record::{LockstepOptions, LockstepResult, LockstepTiming, WindowRecord};
 
 use crate::error::{EvalError, Result};
 use crate::fidelity::{Scores, TokenFidelity, TokenRecord};
+use crate::foresight::{self, WindowTokens};
 use crate::progress::Progress;
 use crate::speed::{PhaseTime, Timing};
 use crate::stepper::{Stepper, check_context, check_subject};
@@ -21,6 +22,11 @@ use smartkv_host::{LogitsFor, Model};
 ///
 /// The first scored prediction is made by a forward *after* the prefill, so that all of them read
 /// the compressed cache; the logits of the prefill are never computed.
+///
+/// For a candidate that needs the attention of tokens to come ([`KvHook::needs_trace`]) the
+/// reference runs through each window once before, untimed.
+///
+/// [`KvHook::needs_trace`]: smartkv_core::KvHook::needs_trace
 ///
 /// # Errors
 /// A protocol that cannot be run, a text too short for one window, a window beyond the model's
@@ -48,7 +54,9 @@ pub fn lockstep(
     let cost = options.prefix.len() + cut.tokens_per_window - 1;
     check_context(model, "a window", cost)?;
     check_vocabulary(model, text, options)?;
-    progress.begin(cost * cut.starts.len() * sides.len());
+    let foreseen = sides.iter_mut().any(|s| s.subject.hook().needs_trace());
+    let passes = sides.len() + usize::from(foreseen);
+    progress.begin(cost * cut.starts.len() * passes);
 
     let mut run = Run {
         model,
@@ -56,6 +64,7 @@ pub fn lockstep(
         options,
         tokens_per_forward,
         progress,
+        foreseen,
         sides,
     };
     let mut windows = Vec::with_capacity(cut.starts.len());
@@ -102,6 +111,8 @@ struct Run<'a> {
     options: &'a LockstepOptions,
     tokens_per_forward: usize,
     progress: &'a dyn Progress,
+    /// Whether a side must be told the attention of tokens to come.
+    foreseen: bool,
     sides: Vec<Side<'a>>,
 }
 
@@ -121,14 +132,31 @@ impl Run<'_> {
         };
         let first = start + options.windows.prefill;
         let prompt = [options.prefix.as_slice(), &text[start..first]].concat();
+        let end = first + options.windows.score;
+        let trace = match self.sides.first_mut().filter(|_| self.foreseen) {
+            Some(reference) => {
+                let window = WindowTokens {
+                    prompt: &prompt,
+                    prefill_chunk: options.prefill_chunk,
+                    scored: &text[first..end],
+                    tokens_per_forward: self.tokens_per_forward,
+                };
+                let hook = reference.subject.hook();
+                Some(foresight::trace(model, hook, window, progress)?)
+            }
+            None => None,
+        };
         for side in &mut self.sides {
             side.subject.hook().reset();
+            if let Some(trace) = &trace {
+                let told = side.subject.hook().foresee(trace);
+                told.map_err(smartkv_host::Error::from)?;
+            }
             let mut time = PhaseTime::default();
             stepper.prefill(side.subject, &prompt, options.prefill_chunk, &mut time)?;
             side.timing.prefill.push(time);
             side.timing.decode.push(PhaseTime::default());
         }
-        let end = first + options.windows.score;
         let mut records = Vec::with_capacity(options.windows.score);
         for at in (first..end).step_by(self.tokens_per_forward) {
             let tokens = at..(at + self.tokens_per_forward).min(end);

@@ -244,6 +244,7 @@ impl Lane {
                 place,
                 position: &segment.positions()[column(segment.positions().len())],
                 score: &segment.scores[column(segment.scores.len())],
+                memory: segment.remembered(&rows),
                 query_energy,
                 value_energy,
                 keys: &segment.k,

@@ -10,7 +10,7 @@ use crate::layout::Tier;
 use crate::place::Plan;
 use crate::registry::Kind;
 use crate::shape::CacheShape;
-use crate::strategy::{Half, PlanCx, QueryStatistics, RowTable, Run, Side};
+use crate::strategy::{Half, PlanCx, QueryStatistics, Run, Side};
 use rayon::prelude::*;
 use std::sync::OnceLock;
 
@@ -213,8 +213,10 @@ impl Cache {
             let own = lanes.filter(|(index, _)| mine.binary_search(&(first + index)).is_ok());
             own.for_each(|(_, lane)| fit(lane));
         }
-        let plan = self.ask(sequence, window, cut, &mine)?;
+        let (plan, kept) = self.ask(sequence, window, cut, &mine)?;
         self.simulate(seen, cut, &mine)?;
+        self.remember(cut, &mine, &kept);
+        self.planned[sequence] = Some(seen);
         self.execute(&plan, cut, &mine);
         Ok(())
     }
@@ -237,7 +239,14 @@ impl Cache {
         observed.into_iter().map(narrow).collect()
     }
 
-    fn ask(&self, sequence: usize, window: Window, cut: Cut, mine: &[usize]) -> Result<Plan> {
+    /// A checked plan, and what is to be kept of the rows that it may move.
+    fn ask(
+        &self,
+        sequence: usize,
+        window: Window,
+        cut: Cut,
+        mine: &[usize],
+    ) -> Result<(Plan, Vec<f32>)> {
         let seen = self.seen[sequence];
         let (full, cheapest) = self.row_prices();
         let budget = match self.budget {
@@ -288,6 +297,9 @@ impl Cache {
             seed: cache_seed ^ seen as u64,
             cache_seed,
             sinks: cut.sinks,
+            steady: false,
+            since: self.planned[sequence].map(|planned| seen - planned),
+            trace: self.trace.as_deref(),
             runs: &runs,
             stored: &|lane, half, side| self.stored(cut, mine[lane], half, side),
             observers: &observers,
@@ -303,9 +315,9 @@ impl Cache {
             other => other,
         };
         let tracker = self.tracker_name();
-        let scores = guarded(Kind::Tracker, tracker, "refine", || self.refined(&cx))??;
+        let refined = guarded(Kind::Tracker, tracker, "refine", || self.refined(&cx))??;
         let mut rescored: Vec<Run<'_>>;
-        if let Some(scores) = &scores {
+        if let Some(scores) = &refined.scores {
             rescored = runs.clone();
             for run in &mut rescored {
                 run.score = &scores[run.first..run.first + run.len()];
@@ -317,10 +329,12 @@ impl Cache {
             let what = format!("gave a token the score {score}: expected a finite number");
             return Err(Error::plugin(Kind::Tracker, tracker, what));
         }
+        cx.steady = self.is_steady(cx.runs);
         let plan = guarded(Kind::Strategy, name, "plan", || self.strategy.plan(&cx))?;
         let plan = plan.map_err(blame)?;
         self.check_plan(&plan, cut, mine, budget)?;
-        Ok(plan)
+        let kept = self.kept(&cx, &refined, &plan);
+        Ok((plan, kept))
     }
 
     /// Keys or values of rows of a lane, as the host gave them.
@@ -336,33 +350,6 @@ impl Cache {
             Half::Values => lane.frame.values_back(&mut rows, head_dim),
         }
         rows
-    }
-
-    /// The scores that the tracker makes of its column, where it does.
-    fn refined(&self, cx: &PlanCx<'_>) -> Result<Option<Vec<f32>>> {
-        let Some(tracker) = self.strategy.tracker() else {
-            return Ok(None);
-        };
-        // Asked of nothing first: most trackers have nothing to add, and looking costs a pass.
-        let nothing = RowTable::empty(self.lanes_per_sequence());
-        if tracker.refine(&cx.lane(&nothing, 0)).is_none() {
-            return Ok(None);
-        }
-        let table = cx.rows();
-        let lanes: Vec<_> = (0..table.lane_ends.len())
-            .map(|lane| cx.lane(&table, lane))
-            .collect();
-        let scores: Vec<Vec<f32>> = lanes
-            .par_iter()
-            .map(|rows| tracker.refine(rows).unwrap_or_else(|| rows.score.to_vec()))
-            .collect();
-        for (rows, scores) in lanes.iter().zip(&scores) {
-            if scores.len() != rows.len() {
-                let what = format!("gave {} scores for {} rows", scores.len(), rows.len());
-                return Err(Error::plugin(Kind::Tracker, tracker.typetag_name(), what));
-            }
-        }
-        Ok(Some(scores.concat()))
     }
 }
 

@@ -6,22 +6,28 @@ use crate::kernels::Kernels;
 use crate::layout::{Layout, Pages, Tier};
 use crate::packed::{PackedRows, Role, reserve, shrink};
 use crate::strategy::Half;
+use std::ops::Range;
 
 /// Which columns a cache keeps beside its rows.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Columns {
     pub(super) positions: bool,
     pub(super) scores: bool,
+    /// Numbers that are remembered of each row from plan to plan.
+    pub(super) memory: usize,
+    /// Keep each lane's [`Energies`], which damages are told from.
+    pub(super) energies: bool,
     /// Bytes of the bounds of pages, for each row.
     pub(super) bounds: usize,
 }
 
 impl Columns {
-    /// Those of tier `tier`: a row that cannot move any more needs no score.
+    /// Those of tier `tier`: a row that cannot move any more needs no score and no memory.
     pub(super) fn of_tier(self, layout: &Layout, tier: usize) -> Self {
         let moves = layout.evicts || tier + 1 < layout.tiers.len();
         Self {
             scores: self.scores && moves,
+            memory: if moves { self.memory } else { 0 },
             ..self
         }
     }
@@ -29,12 +35,13 @@ impl Columns {
     /// Bytes of the columns of one row.
     pub(super) fn bytes(self) -> usize {
         let position = if self.positions { size_of::<u32>() } else { 0 };
-        position + self.bounds + if self.scores { size_of::<f32>() } else { 0 }
+        let numbers = usize::from(self.scores) + self.memory;
+        position + self.bounds + size_of::<f32>() * numbers
     }
 
     /// Bytes of what goes with the columns of a lane.
     pub(super) fn statistics_bytes(self) -> usize {
-        if self.scores {
+        if self.energies {
             size_of::<Energies>()
         } else {
             0
@@ -50,6 +57,8 @@ pub(super) struct Segment {
     columns: Columns,
     positions: Vec<u32>,
     pub(super) scores: Vec<f32>,
+    /// What is remembered of each row, NaN of those that no plan has seen: `[rows, memory]`.
+    pub(super) memory: Vec<f32>,
     /// Bounds of its pages, where the layout has some.
     pub(super) pages: Option<PageBounds>,
 }
@@ -61,6 +70,7 @@ pub(super) struct Moving {
     v: Vec<f32>,
     positions: Vec<u32>,
     scores: Vec<f32>,
+    memory: Vec<f32>,
 }
 
 impl Moving {
@@ -72,6 +82,7 @@ impl Moving {
             v: Vec::with_capacity(rows * head_dim),
             positions: Vec::with_capacity(column(columns.positions)),
             scores: Vec::with_capacity(column(columns.scores)),
+            memory: Vec::with_capacity(rows * columns.memory),
         }
     }
 
@@ -97,6 +108,7 @@ impl Segment {
             columns,
             positions: Vec::new(),
             scores: Vec::new(),
+            memory: Vec::new(),
             pages: None,
         }
     }
@@ -151,6 +163,7 @@ impl Segment {
         if self.columns.scores {
             self.scores.reserve_exact(rows);
         }
+        self.memory.reserve_exact(rows * self.columns.memory);
     }
 
     /// Appends rows that were never stored before: consecutive positions, score 0.
@@ -167,6 +180,9 @@ impl Segment {
             reserve(&mut self.scores, rows);
             self.scores.resize(before + rows, 0.0);
         }
+        let width = self.columns.memory;
+        reserve(&mut self.memory, rows * width);
+        self.memory.resize((before + rows) * width, f32::NAN);
     }
 
     /// The same rows with other keys and values.
@@ -183,6 +199,10 @@ impl Segment {
         self.v.gather(kernels, index, &mut moving.v);
         moving.positions.extend(self.positions.get(index));
         moving.scores.extend(self.scores.get(index));
+        let width = self.columns.memory;
+        moving
+            .memory
+            .extend(&self.memory[index * width..(index + 1) * width]);
     }
 
     /// Appends gathered rows with their columns.
@@ -194,6 +214,10 @@ impl Segment {
         if self.columns.scores {
             reserve(&mut self.scores, moving.scores.len());
             self.scores.extend(&moving.scores);
+        }
+        if self.columns.memory > 0 {
+            reserve(&mut self.memory, moving.memory.len());
+            self.memory.extend(&moving.memory);
         }
         if let Some(pages) = &mut self.pages {
             pages.extend(kernels, &self.k);
@@ -210,6 +234,7 @@ impl Segment {
             index,
         );
         swap_remove_rows(&mut self.scores, usize::from(self.columns.scores), index);
+        swap_remove_rows(&mut self.memory, self.columns.memory, index);
         if let Some(pages) = &mut self.pages {
             pages.forget_from(index);
         }
@@ -225,6 +250,8 @@ impl Segment {
         if self.columns.scores {
             self.scores.drain(start..end);
         }
+        let width = self.columns.memory;
+        self.memory.drain(start * width..end * width);
     }
 
     /// Gives back memory that a long prompt left behind.
@@ -233,6 +260,7 @@ impl Segment {
         self.v.shrink();
         shrink(&mut self.positions);
         shrink(&mut self.scores);
+        shrink(&mut self.memory);
     }
 
     pub(super) fn clear(&mut self) {
@@ -240,6 +268,7 @@ impl Segment {
         self.v.clear();
         self.positions.clear();
         self.scores.clear();
+        self.memory.clear();
         if let Some(pages) = &mut self.pages {
             pages.clear();
         }
@@ -250,9 +279,23 @@ impl Segment {
         &self.positions
     }
 
+    /// What is remembered of some rows; empty where nothing is.
+    pub(super) fn remembered(&self, rows: &Range<usize>) -> &[f32] {
+        let width = self.columns.memory;
+        &self.memory[rows.start * width..rows.end * width]
+    }
+
+    /// Remembers something else of some rows, where anything is.
+    pub(super) fn remember(&mut self, rows: &Range<usize>, memory: &[f32]) {
+        let width = self.columns.memory;
+        if width > 0 {
+            self.memory[rows.start * width..rows.end * width].copy_from_slice(memory);
+        }
+    }
+
     pub(super) fn bytes(&self) -> SegmentBytes {
         let columns = size_of::<u32>() * self.positions.capacity()
-            + size_of::<f32>() * self.scores.capacity();
+            + size_of::<f32>() * (self.scores.capacity() + self.memory.capacity());
         let bounds = self.pages.as_ref().map_or((0, 0), PageBounds::bytes);
         SegmentBytes {
             payload: self.k.payload_bytes() + self.v.payload_bytes(),
@@ -260,7 +303,7 @@ impl Segment {
                 + self.v.metadata_bytes()
                 + size_of::<u32>() * self.positions.len()
                 + bounds.0,
-            scores: size_of::<f32>() * self.scores.len(),
+            scores: size_of::<f32>() * (self.scores.len() + self.memory.len()),
             allocated: self.k.allocated_bytes() + self.v.allocated_bytes() + columns + bounds.1,
         }
     }

@@ -28,6 +28,10 @@ pub struct Probe {
     pub observed: usize,
     /// Score column.
     pub score: Vec<f32>,
+    /// What the tracker remembers of the rows.
+    pub memory: Vec<f32>,
+    /// Tokens seen since the plan before.
+    pub since: Option<usize>,
     /// Keys of the rows, `[rows, head_dim]`.
     pub keys: Vec<f32>,
     /// Values of the rows.
@@ -59,6 +63,8 @@ impl Probe {
             position: (0..last).collect(),
             observed: rows,
             score: vec![0.0; rows],
+            memory: Vec::new(),
+            since: None,
             keys: vec![0.0; rows * shape.head_dim],
             values: vec![0.0; rows * shape.head_dim],
             staying_keys: Vec::new(),
@@ -91,6 +97,9 @@ impl Probe {
             place: &self.place,
             position: &self.position,
             score: &self.score,
+            memory: &self.memory,
+            since: self.since,
+            trace: None,
             observers: &observers,
             queries: None,
             rope: None,

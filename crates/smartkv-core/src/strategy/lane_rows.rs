@@ -4,6 +4,7 @@ use super::QueryStatistics;
 use crate::place::Place;
 use crate::rope::Rope;
 use crate::shape::CacheShape;
+use crate::trace::Trace;
 use std::fmt;
 use std::ops::Range;
 
@@ -45,6 +46,11 @@ pub struct LaneRows<'a> {
     pub position: &'a [u32],
     /// Score of each row; empty without a tracker that watches.
     pub score: &'a [f32],
+    /// What the tracker remembers of each row, `[len, memory]`; empty where it is none.
+    pub memory: &'a [f32],
+    /// Tokens seen since the plan before, if there was one.
+    pub since: Option<usize>,
+    pub(crate) trace: Option<&'a Trace>,
     pub(crate) observers: &'a Observers<'a>,
     pub(crate) queries: Option<&'a QueryStatistics>,
     pub(crate) rope: Option<&'a Rope>,
@@ -120,6 +126,17 @@ impl LaneRows<'_> {
     #[must_use]
     pub fn observers(&self) -> Vec<u32> {
         (self.observers)(self.position)
+    }
+
+    /// Mean attention that each row will receive from the queries still to come, as far as they
+    /// are traced. Needs [`position`](Self::position).
+    ///
+    /// # Panics
+    /// Unless the tracker [needs the trace](crate::Tracker::needs_trace).
+    #[must_use]
+    pub fn future(&self) -> Vec<f32> {
+        let trace = self.trace.expect("a tracker that needs the trace");
+        trace.future(self.layer, self.kv_head, self.seen, self.position)
     }
 
     /// What is known of the lane's queries before `RoPE`, and the host's rotation.

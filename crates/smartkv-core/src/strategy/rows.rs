@@ -10,6 +10,7 @@ use crate::rope::Rope;
 use crate::shape::CacheShape;
 use crate::strategy::lane_rows::{Observers, Stored};
 use crate::strategy::{LaneRows, Offer, QueryStatistics};
+use crate::trace::Trace;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -30,6 +31,10 @@ pub struct PlanCx<'a> {
     pub prices: &'a [u32],
     /// A number that depends on the cache's seed and the tokens seen, for drawing lots.
     pub seed: u64,
+    /// Importance has hardly moved since stored rows were last placed ([`Layout::drift`]): only
+    /// rows that leave the window need a place, as far as the budget allows. Never without such a
+    /// threshold.
+    pub steady: bool,
     /// The rows that a plan may move, where they lie: nothing is copied. In the order of
     /// [`rows`](Self::rows).
     pub runs: &'a [Run<'a>],
@@ -37,6 +42,9 @@ pub struct PlanCx<'a> {
     pub(crate) cache_seed: u64,
     /// First tokens that stay in the window.
     pub(crate) sinks: usize,
+    /// Tokens seen since the last plan, if there was one.
+    pub(crate) since: Option<usize>,
+    pub(crate) trace: Option<&'a Trace>,
     pub(crate) stored: &'a Stored<'a>,
     pub(crate) observers: &'a Observers<'a>,
     /// Of each lane, where the layout asks for them.
@@ -79,7 +87,10 @@ impl PlanCx<'_> {
             seed: self.cache_seed,
             place: &table.place[rows.clone()],
             position: table.position.get(rows.clone()).unwrap_or_default(),
-            score: table.score.get(rows).unwrap_or_default(),
+            score: table.score.get(rows.clone()).unwrap_or_default(),
+            memory: table.memory_of(rows),
+            since: self.since,
+            trace: self.trace,
             observers: self.observers,
             queries: self.queries[lane],
             rope: self.rope,
@@ -125,6 +136,8 @@ pub struct Run<'a> {
     pub position: &'a [u32],
     /// Scores of the tracker; empty without one, and in a tier that no row can leave.
     pub score: &'a [f32],
+    /// What is remembered of the rows; empty in a tier that no row can leave.
+    pub(crate) memory: &'a [f32],
     /// Of the lane: mean over queries of `Σ_j (scale · q_j)²`, the gain from key errors to scores.
     pub query_energy: f32,
     /// Of the lane: mean squared value element.
@@ -196,6 +209,8 @@ pub struct RowTable {
     pub query_energy: Vec<f32>,
     /// Per lane: mean squared value element.
     pub value_energy: Vec<f32>,
+    /// What the tracker remembers of each row: as many numbers for each.
+    pub(crate) memory: Vec<f32>,
 }
 
 impl RowTable {
@@ -251,6 +266,12 @@ impl RowTable {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.place.is_empty()
+    }
+
+    /// What the tracker remembers of some rows.
+    fn memory_of(&self, rows: Range<usize>) -> &[f32] {
+        let width = self.memory.len().checked_div(self.len()).unwrap_or(0);
+        &self.memory[rows.start * width..rows.end * width]
     }
 
     /// Row range of one lane.
