@@ -35,7 +35,7 @@ pub fn read(file: &DataFile) -> Result<Rows> {
     match Kind::of(file)? {
         Kind::Lines => Ok(Box::new(lines::Lines::new(open(file)?, shown(file)))),
         Kind::Json => Ok(Box::new(
-            json::rows(file, bytes(file)?)?.into_iter().map(Ok),
+            json::rows(file, &bytes(file)?)?.into_iter().map(Ok),
         )),
         #[cfg(feature = "parquet")]
         Kind::Parquet if file.member.is_none() => {
@@ -59,7 +59,7 @@ pub fn read(file: &DataFile) -> Result<Rows> {
 /// See [`read`].
 pub fn whole(file: &DataFile) -> Result<Value> {
     match Kind::of(file)? {
-        Kind::Json => json::whole(file, bytes(file)?),
+        Kind::Json => json::whole(file, &bytes(file)?),
         Kind::Lines | Kind::Parquet => read(file)?.collect(),
     }
 }

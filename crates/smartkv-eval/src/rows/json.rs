@@ -6,7 +6,7 @@ use crate::task::DataFile;
 use serde_json::{Deserializer, Value};
 
 /// The one value of a file.
-pub(super) fn whole(file: &DataFile, text: Vec<u8>) -> Result<Value> {
+pub(super) fn whole(file: &DataFile, text: &[u8]) -> Result<Value> {
     let mut values = values(file, text)?;
     match (values.pop(), values.len()) {
         (Some(value), 0) => Ok(value),
@@ -19,7 +19,7 @@ pub(super) fn whole(file: &DataFile, text: Vec<u8>) -> Result<Value> {
 }
 
 /// The rows of a file.
-pub(super) fn rows(file: &DataFile, text: Vec<u8>) -> Result<Vec<Value>> {
+pub(super) fn rows(file: &DataFile, text: &[u8]) -> Result<Vec<Value>> {
     match whole(file, text)? {
         Value::Array(rows) => Ok(rows),
         Value::Object(fields) => {
@@ -31,7 +31,6 @@ pub(super) fn rows(file: &DataFile, text: Vec<u8>) -> Result<Vec<Value>> {
             match (arrays.pop(), arrays.len()) {
                 (Some((_, Value::Array(rows))), 0) => Ok(rows),
                 (None, _) => {
-                    // A file of one row, written as lines would be.
                     let reason = format!("an object of {total} fields, none of them an array");
                     Err(bad(file, None, reason))
                 }
@@ -48,12 +47,12 @@ pub(super) fn rows(file: &DataFile, text: Vec<u8>) -> Result<Vec<Value>> {
 }
 
 /// The values that stand one after another: many files called `.json` hold one a line.
-fn values(file: &DataFile, text: Vec<u8>) -> Result<Vec<Value>> {
+fn values(file: &DataFile, text: &[u8]) -> Result<Vec<Value>> {
     let at = |error: serde_json::Error| -> EvalError {
         let line = (error.line() > 0).then(|| error.line());
         bad(file, line, fault(&error))
     };
-    Deserializer::from_slice(without_mark(&text))
+    Deserializer::from_slice(without_mark(text))
         .into_iter()
         .map(|value| value.map_err(at))
         .collect()
