@@ -70,4 +70,4 @@ pub use subject::{
     Measured, MemorySample, MemorySummary, Phase, StepInfo, Subject, Unwatched, Watched,
 };
 pub use task::{PromptStyle, Sample, Task, TaskOptions, TaskResult, TaskRun};
-pub use windows::{Cut, Windows};
+pub use windows::{Cut, WindowCount, Windows};
