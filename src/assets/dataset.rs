@@ -301,14 +301,13 @@ impl Datasets {
 
     fn data_file(&self, path: PathBuf, member: Option<String>, name: String) -> Result<DataFile> {
         let mut digests = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
-        let sha256 = match digests.get(&path) {
-            Some(sha256) => sha256.clone(),
-            None => {
-                let read = digest::sha256_file(&path);
-                let sha256 = read.map_err(|error| AssetError::reading(&path, error))?;
-                digests.insert(path.clone(), sha256.clone());
-                sha256
-            }
+        let sha256 = if let Some(sha256) = digests.get(&path) {
+            sha256.clone()
+        } else {
+            let read = digest::sha256_file(&path);
+            let sha256 = read.map_err(|error| AssetError::reading(&path, error))?;
+            digests.insert(path.clone(), sha256.clone());
+            sha256
         };
         Ok(DataFile {
             path,

@@ -44,7 +44,8 @@ struct Sibling {
 /// What is told of a file that is kept outside the repository proper.
 #[derive(Debug, Deserialize)]
 struct LargeFile {
-    sha256: String,
+    #[serde(default)]
+    sha256: Option<String>,
 }
 
 /// Fetches the files of a catalogue entry into `dir`.
@@ -170,7 +171,7 @@ pub(crate) fn list_dataset(
                 reason: format!("file name `{}`", sibling.rfilename),
             });
         }
-        let sha256 = sibling.lfs.map(|lfs| lfs.sha256.to_ascii_lowercase());
+        let sha256 = sibling.lfs.and_then(|lfs| lfs.sha256);
         Ok(FileEntry {
             name: sibling.rfilename,
             bytes: sibling.size,

@@ -52,8 +52,8 @@ pub fn read(file: &DataFile) -> Result<Rows> {
     }
 }
 
-/// All of `file` as one value: what nested files such as SQuAD's are read as. The rows of a file
-/// of rows become an array.
+/// All of `file` as one value, which is how nested files such as those of `SQuAD` are read. The
+/// rows of a file of rows become an array.
 ///
 /// # Errors
 /// See [`read`].

@@ -32,6 +32,7 @@ fn all(file: &DataFile) -> Result<Vec<Value>, String> {
         .collect()
 }
 
+#[cfg(feature = "parquet")]
 fn golden(name: &str) -> DataFile {
     file(
         Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -113,6 +114,7 @@ fn json_files_hold_an_array_somewhere() {
     }
 }
 
+#[cfg(feature = "parquet")]
 #[test]
 fn parquet_rows_are_what_the_reference_writer_was_given() {
     let parquet = all(&golden("rows.parquet")).unwrap();
@@ -135,6 +137,7 @@ fn parquet_rows_are_what_the_reference_writer_was_given() {
     );
 }
 
+#[cfg(feature = "parquet")]
 #[test]
 fn damaged_parquet_never_ends_the_program() {
     let sound = fs::read(golden("rows.parquet").path).unwrap();
@@ -215,6 +218,7 @@ fn real_data_sets_are_read_as_they_are() {
             "supporting_facts",
         ),
         ("squad/dev-v2.0-half.json", 16, "paragraphs"),
+        #[cfg(feature = "parquet")]
         (
             "wikitext-2-raw/parquet/test-00000-of-00001.parquet",
             4358,

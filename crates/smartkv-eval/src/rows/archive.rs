@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn a_member_of_unreasonable_size_is_refused() {
         let dir = tempfile::tempdir().unwrap();
-        let path = archive(dir.path(), &[("bomb", &[0; 100_000])]);
+        let path = archive(dir.path(), &[("bomb", &vec![0; 100_000])]);
         assert!(path.metadata().unwrap().len() < 1000);
         assert!(member_within(&path, "bomb", 100_000).is_ok());
         let error = member_within(&path, "bomb", 99_999).unwrap_err();
