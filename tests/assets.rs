@@ -1,7 +1,9 @@
-//! Finding and fetching models and texts, against a server on this machine.
+//! Finding and fetching models, texts and data sets, against a server on this machine.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
+#[path = "assets/datasets.rs"]
+mod datasets;
 #[path = "assets/http.rs"]
 mod http;
 #[path = "assets/hub.rs"]

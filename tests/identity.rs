@@ -169,7 +169,7 @@ fn on_the_tiny_model() {
         Windows {
             prefill: 64,
             score: 64,
-            count: 3,
+            count: 3.into(),
         },
         &Bounds {
             same: 1e-3,
@@ -194,7 +194,7 @@ fn default_model(weights: WeightMode, bounds: &Bounds) {
         Windows {
             prefill: 256,
             score: 32,
-            count: 4,
+            count: 4.into(),
         },
         bounds,
     );

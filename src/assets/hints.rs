@@ -16,6 +16,9 @@ impl AssetError {
                 };
                 meant.chain([also.to_owned()]).collect()
             }
+            Self::NoData(_) => {
+                vec!["data is a file, a folder, or a data set of the hub: `owner/name`".to_owned()]
+            }
             Self::NoSuchPath(_) => {
                 vec!["`smartkv models` lists the models known by name".to_owned()]
             }
@@ -97,8 +100,21 @@ fn unavailable_hints(kind: &str, name: &str, tried: &[Tried], cache_dir: &Path) 
     }
     hints.push(match kind {
         "model" => "`--model PATH` takes a file or folder that is on this machine".to_owned(),
+        "data set" => format!(
+            "a path works in place of the name, and SMARTKV_DATA may name a folder with its files \
+             in `{}`",
+            name.rsplit('/').next().unwrap_or(name)
+        ),
         _ => "a path works in place of the name".to_owned(),
     });
+    if kind == "data set" {
+        hints.push(format!(
+            "or run the same on a connected machine and copy {} here; SMARTKV_CACHE says where it \
+             lies",
+            cache_dir.display()
+        ));
+        return hints;
+    }
     hints.push(format!(
         "or run `smartkv models pull {name}` on a connected machine and copy {} here; \
          SMARTKV_CACHE says where it lies",

@@ -2,9 +2,11 @@
 
 use super::client::get_text;
 use super::http::{Download, Expected};
+use super::hub_cache::{RepoKind, is_commit};
 use super::spec::{SHARD_INDEX, is_gguf, is_inside};
 use super::{
-    AssetCache, AssetError, Entry, FileRecord, HubRef, HubSource, Policy, Progress, Record,
+    AssetCache, AssetError, Entry, FileEntry, FileRecord, HubRef, HubSource, Policy, Progress,
+    Record,
 };
 use super::{Result, Source};
 use serde::Deserialize;
@@ -33,6 +35,17 @@ struct Info {
 #[derive(Debug, Deserialize)]
 struct Sibling {
     rfilename: String,
+    #[serde(default)]
+    size: Option<u64>,
+    #[serde(default)]
+    lfs: Option<LargeFile>,
+}
+
+/// What is told of a file that is kept outside the repository proper.
+#[derive(Debug, Deserialize)]
+struct LargeFile {
+    #[serde(default)]
+    sha256: Option<String>,
 }
 
 /// Fetches the files of a catalogue entry into `dir`.
@@ -50,7 +63,7 @@ pub(crate) fn fetch_entry(
     let commit = if is_commit(&source.revision) {
         source.revision.clone()
     } else {
-        info(&source.repo, &source.revision, policy)?.sha
+        info(RepoKind::Model, &source.repo, &source.revision, policy)?.sha
     };
     let mut files = Vec::new();
     for file in &entry.files {
@@ -60,6 +73,7 @@ pub(crate) fn fetch_entry(
         };
         let at = (source.repo.as_str(), commit.as_str(), file.name.as_str());
         files.push(fetch_file(
+            RepoKind::Model,
             at,
             dir.join(&file.name),
             expected,
@@ -89,7 +103,7 @@ pub(crate) fn fetch_reference(
         revision,
         file,
     } = reference;
-    let info = info(repo, revision, policy)?;
+    let info = info(RepoKind::Model, repo, revision, policy)?;
     let wanted = match file {
         Some(file) => vec![file.clone()],
         None => model_files(repo, info.siblings)?,
@@ -100,7 +114,8 @@ pub(crate) fn fetch_reference(
         let dest = dir.join(name);
         if !dest.is_file() {
             let at = (repo.as_str(), info.sha.as_str(), name.as_str());
-            fetch_file(at, dest, Expected::default(), policy, progress)?;
+            let expected = Expected::default();
+            fetch_file(RepoKind::Model, at, dest, expected, policy, progress)?;
         }
     }
     if *revision != info.sha {
@@ -111,14 +126,20 @@ pub(crate) fn fetch_reference(
         .map_or_else(|| dir.clone(), |file| dir.join(file)))
 }
 
-fn fetch_file(
+/// Fetches one file of a repository at a commit.
+pub(crate) fn fetch_file(
+    kind: RepoKind,
     (repo, commit, file): (&str, &str, &str),
     dest: PathBuf,
     expected: Expected,
     policy: &Policy,
     progress: Progress,
 ) -> Result<FileRecord> {
-    let mut path: Vec<&str> = repo.split('/').collect();
+    let mut path: Vec<&str> = match kind {
+        RepoKind::Model => Vec::new(),
+        RepoKind::Dataset => vec![kind.plural()],
+    };
+    path.extend(repo.split('/'));
     path.extend(["resolve", commit]);
     path.extend(file.split('/'));
     let url = url(&policy.endpoint, &path)?;
@@ -134,11 +155,43 @@ fn fetch_file(
     .run(policy, &progress)
 }
 
-fn info(repo: &str, revision: &str, policy: &Policy) -> Result<Info> {
-    let mut path = vec!["api", "models"];
+/// The commit that `revision` of a data set means, and all files of it with sizes and, as far as
+/// the hub tells, digests.
+pub(crate) fn list_dataset(
+    repo: &str,
+    revision: &str,
+    policy: &Policy,
+) -> Result<(String, Vec<FileEntry>)> {
+    let info = info(RepoKind::Dataset, repo, revision, policy)?;
+    let file = |sibling: Sibling| {
+        // Names become paths beneath the cache.
+        if !is_inside(&sibling.rfilename) {
+            return Err(AssetError::BadReply {
+                url: format!("{}/datasets/{repo}", policy.endpoint),
+                reason: format!("file name `{}`", sibling.rfilename),
+            });
+        }
+        let sha256 = sibling.lfs.and_then(|lfs| lfs.sha256);
+        Ok(FileEntry {
+            name: sibling.rfilename,
+            bytes: sibling.size,
+            sha256,
+        })
+    };
+    let mut files: Vec<FileEntry> = info.siblings.into_iter().map(file).collect::<Result<_>>()?;
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok((info.sha, files))
+}
+
+fn info(kind: RepoKind, repo: &str, revision: &str, policy: &Policy) -> Result<Info> {
+    let mut path = vec!["api", kind.plural()];
     path.extend(repo.split('/'));
     path.extend(["revision", revision]);
-    let url = url(&policy.endpoint, &path)?;
+    let mut url = url(&policy.endpoint, &path)?;
+    if kind == RepoKind::Dataset {
+        // Sizes and digests of all files.
+        url.push_str("?blobs=true");
+    }
     let text = get_text(policy, &url, policy.token.as_ref())?;
     let bad = |reason: String| AssetError::BadReply {
         url: url.clone(),
@@ -208,10 +261,6 @@ fn url(endpoint: &str, path: &[&str]) -> Result<String> {
     Ok(url.into())
 }
 
-fn is_commit(revision: &str) -> bool {
-    revision.len() == 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,6 +283,8 @@ mod tests {
         let pick = |names: &[&str]| {
             let sibling = |name: &&str| Sibling {
                 rfilename: (*name).to_owned(),
+                size: None,
+                lfs: None,
             };
             model_files("o/n", names.iter().map(sibling).collect())
         };

@@ -1,7 +1,7 @@
 //! The folder layout in which Hugging Face tools keep repositories.
 //!
 //! ```text
-//! models--OWNER--NAME/
+//! models--OWNER--NAME/           datasets--OWNER--NAME/ for data
 //!   refs/main                    a commit, without a line end
 //!   snapshots/COMMIT/FILE        usually a link to ../../blobs/…; a plain file is as good
 //! ```
@@ -11,17 +11,47 @@ use super::{FileEntry, HubSource, Result, digest};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A folder of repositories.
+/// What a repository on the hub holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RepoKind {
+    Model,
+    Dataset,
+}
+
+impl RepoKind {
+    /// How the interface of the hub, and folders, call all of them.
+    pub(crate) fn plural(self) -> &'static str {
+        match self {
+            Self::Model => "models",
+            Self::Dataset => "datasets",
+        }
+    }
+}
+
+/// A folder of repositories of one kind.
 #[derive(Clone, Debug)]
 pub struct HubCache {
     root: PathBuf,
+    kind: RepoKind,
 }
 
 impl HubCache {
-    /// The cache at `root`, which need not exist.
+    /// The models of the cache at `root`, which need not exist.
     #[must_use]
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self {
+            root: root.into(),
+            kind: RepoKind::Model,
+        }
+    }
+
+    /// The data sets of the same cache.
+    #[must_use]
+    pub fn datasets(self) -> Self {
+        Self {
+            kind: RepoKind::Dataset,
+            ..self
+        }
     }
 
     /// Where everything is.
@@ -71,6 +101,44 @@ impl HubCache {
             .find(|dir| files.iter().all(|file| is_file(dir, file)))
     }
 
+    /// What `revision` means here: a commit by itself, or by a reference.
+    #[must_use]
+    pub(crate) fn commit(&self, repo: &str, revision: &str) -> Option<String> {
+        let reference = self.repo_dir(repo).join("refs").join(revision);
+        let commit = match fs::read_to_string(reference) {
+            Ok(commit) => commit.trim().to_owned(),
+            Err(_) => revision.to_owned(),
+        };
+        is_commit(&commit).then_some(commit)
+    }
+
+    /// All snapshots of a repository, the newest first.
+    #[must_use]
+    pub(crate) fn snapshots(&self, repo: &str) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.repo_dir(repo).join("snapshots"));
+        let mut found: Vec<_> = entries
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| {
+                (
+                    entry.metadata().and_then(|m| m.modified()).ok(),
+                    entry.path(),
+                )
+            })
+            .collect();
+        found.sort();
+        found.into_iter().rev().map(|(_, path)| path).collect()
+    }
+
+    /// Where the list of a commit's files is kept. Only our own cache has it.
+    #[must_use]
+    pub(crate) fn list_file(&self, repo: &str, commit: &str) -> PathBuf {
+        self.repo_dir(repo)
+            .join("lists")
+            .join(format!("{commit}.json"))
+    }
+
     /// Lets `revision` mean `commit`. It comes last: it says that the files are there.
     pub(crate) fn set_ref(&self, repo: &str, revision: &str, commit: &str) -> Result<()> {
         write_atomic(
@@ -80,9 +148,17 @@ impl HubCache {
     }
 
     fn repo_dir(&self, repo: &str) -> PathBuf {
-        self.root
-            .join(format!("models--{}", repo.replace('/', "--")))
+        self.root.join(format!(
+            "{}--{}",
+            self.kind.plural(),
+            repo.replace('/', "--")
+        ))
     }
+}
+
+/// Whether `revision` is a commit, and so fit to be the name of a folder.
+pub(crate) fn is_commit(revision: &str) -> bool {
+    revision.len() == 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Whether `dir` holds `file` with the size and content it should have.

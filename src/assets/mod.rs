@@ -1,8 +1,9 @@
-//! Models and texts by name: where they come from and where they are kept.
+//! Models, texts and data sets by name: where they come from and where they are kept.
 //!
 //! [`resolve_model`] turns what a user wrote after `--model` into a path, looking in the order
 //! path, own cache, Hugging Face cache, and only then at the sources that need a network: the
-//! Hugging Face hub and Python packages. [`resolve_text`] does the same for plain text.
+//! Hugging Face hub and Python packages. [`resolve_text`] does the same for plain text, and [`Datasets`] for the files
+//! that tasks read.
 //!
 //! Three rules hold throughout. Nothing is found under its final name unless it is whole and has
 //! the digest it should have. What a cut connection left behind is taken up again. The
@@ -17,6 +18,7 @@ mod disk;
 mod error;
 mod facts;
 mod fetch;
+mod glob;
 mod hints;
 mod http;
 mod hub;
@@ -27,10 +29,13 @@ mod progress;
 mod resolve;
 mod spec;
 mod text;
+mod text_rows;
 mod wheel;
 
 pub use cache::{AssetCache, FileRecord, Record};
-pub use catalogue::{Catalogue, Entry, FileEntry, Format, HubSource, PipSource, Source};
+pub use catalogue::{
+    Catalogue, Entry, FileEntry, Format, HubSource, PipSource, RowsSource, Source,
+};
 pub use dataset::Datasets;
 pub use digest::{sha256_bytes, sha256_file, sha256_model};
 pub use disk::free_bytes;

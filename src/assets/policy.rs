@@ -38,6 +38,8 @@ pub struct Policy {
     pub cache_dir: PathBuf,
     /// The Hugging Face cache, read and never written.
     pub hub_cache_dir: Option<PathBuf>,
+    /// A folder of data sets, looked into before any cache.
+    pub data_dir: Option<PathBuf>,
     /// Where the hub answers, without a slash at the end.
     pub endpoint: String,
     /// Sent to the hub; only repositories with restricted access need one.
@@ -55,7 +57,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Reads the environment: `SMARTKV_CACHE`, `XDG_CACHE_HOME`, `HF_HUB_CACHE`, `HF_HOME`,
+    /// Reads the environment: `SMARTKV_CACHE`, `SMARTKV_DATA`, `XDG_CACHE_HOME`, `HF_HUB_CACHE`, `HF_HOME`,
     /// `HF_ENDPOINT`, `HF_TOKEN`, `HF_TOKEN_PATH`, `HF_HUB_OFFLINE`.
     #[must_use]
     pub fn from_env() -> Self {
@@ -68,6 +70,7 @@ impl Policy {
         Self {
             cache_dir: cache_dir.into(),
             hub_cache_dir: None,
+            data_dir: None,
             endpoint: DEFAULT_ENDPOINT.to_owned(),
             token: None,
             offline: false,
@@ -112,6 +115,7 @@ impl Policy {
             )
         };
         Self {
+            data_dir: path("SMARTKV_DATA"),
             hub_cache_dir: path("HF_HUB_CACHE").or_else(|| Some(hf_home?.join("hub"))),
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             token,
@@ -153,12 +157,14 @@ mod tests {
         let set = policy(&[
             ("SMARTKV_CACHE", "/c"),
             ("HF_HOME", "/f"),
+            ("SMARTKV_DATA", "/d"),
             ("HF_ENDPOINT", "http://mirror/"),
             ("HF_HUB_OFFLINE", "1"),
             ("HF_TOKEN", " secret\n"),
         ]);
         assert_eq!(set.cache_dir, PathBuf::from("/c"));
         assert_eq!(set.hub_cache_dir, Some("/f/hub".into()));
+        assert_eq!(set.data_dir, Some("/d".into()));
         assert_eq!(set.endpoint, "http://mirror");
         assert!(set.offline);
         assert_eq!(set.token, Some(Token::new("secret")));

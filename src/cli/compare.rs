@@ -38,7 +38,7 @@ pub(super) struct CompareArgs {
     against: Option<String>,
     #[command(flatten)]
     model: ModelArgs,
-    /// Text to measure on: `essays` or a file [default: essays].
+    /// Text to measure on: `essays`, `wikitext-2` or a file [default: essays].
     #[arg(long, value_name = "TEXT", env = "SMARTKV_TEXT")]
     text: Option<String>,
     /// `decode` or `chunked:N` [default: decode].
@@ -47,9 +47,9 @@ pub(super) struct CompareArgs {
     /// Compress prompts at their end (exact), or chunk by chunk (quantized) [default: exact].
     #[arg(long, value_name = "WHEN", value_parser = parse_prefill)]
     prefill: Option<smartkv_core::Prefill>,
-    /// Windows of the text [default: 6].
+    /// Windows of the text, or `all`: end to end instead of spread over it [default: 6].
     #[arg(long, value_name = "N")]
-    windows: Option<usize>,
+    windows: Option<smartkv_eval::WindowCount>,
     /// Tokens prefilled in each window, not scored [default: 512].
     #[arg(long, value_name = "N")]
     prefill_tokens: Option<usize>,

@@ -15,7 +15,7 @@ use crate::experiment::{CacheRecord, Candidate, EvalFile, EvalSettings, Evaluati
 use anyhow::Context as _;
 use serde_json::Value;
 use smartkv_core::{Memory, Prefill};
-use smartkv_eval::{NeedleOptions, Protocol, Windows};
+use smartkv_eval::{NeedleOptions, Protocol, WindowCount, Windows};
 use std::path::PathBuf;
 
 /// Measure one strategy against the f16 cache, on the same model, text and tokens.
@@ -26,6 +26,8 @@ use std::path::PathBuf;
   smartkv eval --strategy configs/strategies/k8v4.yaml --text notes.txt --windows 16
   smartkv eval --strategy smartkv --budget 0.25 --quick --json > result.json
   smartkv eval --strategy smartkv --budget 0.25 --task assoc_recall,ruler --context 4096 --limit 10
+  smartkv eval --strategy kivi --no-needle --text wikitext-2 --windows all --prefill-tokens 1024 \
+      --score-tokens 1023
 
 Protocol: each window starts from an empty cache, prefills a prompt, and then teacher-forces the
 next tokens through the compressed cache, one at a time with `decode`, N at a time with `chunked:N`
@@ -39,7 +41,7 @@ pub(super) struct EvalArgs {
     /// Read options from a YAML file; flags and environment win over it.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Text to measure on: `essays` or a file [default: essays].
+    /// Text to measure on: `essays`, `wikitext-2` or a file [default: essays].
     #[arg(long, value_name = "TEXT", env = "SMARTKV_TEXT")]
     text: Option<String>,
     /// `decode` or `chunked:N` [default: decode].
@@ -48,9 +50,9 @@ pub(super) struct EvalArgs {
     /// Compress prompts at their end (exact), or chunk by chunk (quantized) [default: exact].
     #[arg(long, value_name = "WHEN", value_parser = parse_prefill)]
     prefill: Option<Prefill>,
-    /// Windows of the text [default: 6].
+    /// Windows of the text, or `all`: end to end instead of spread over it [default: 6].
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    windows: Option<usize>,
+    windows: Option<WindowCount>,
     /// Tokens prefilled in each window, not scored [default: 512].
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     prefill_tokens: Option<usize>,
@@ -198,7 +200,7 @@ fn settings(args: &EvalArgs, file: &EvalFile) -> anyhow::Result<EvalSettings> {
     protocol.tokens_per_forward()?;
     let (count, score) = if args.quick { (2, 64) } else { (6, 256) };
     let windows = Windows {
-        count: args.windows.or(file.windows.count).unwrap_or(count),
+        count: args.windows.or(file.windows.count).unwrap_or(count.into()),
         prefill: args.prefill_tokens.or(file.windows.prefill).unwrap_or(512),
         score: args.score_tokens.or(file.windows.score).unwrap_or(score),
     };

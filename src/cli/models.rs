@@ -109,6 +109,7 @@ fn short(source: &Source) -> String {
     match source {
         Source::Pip(pip) => format!("pip {}", pip.package),
         Source::Hub(hub) => format!("hub {}", hub.repo),
+        Source::Rows(rows) => format!("hub {}", rows.dataset),
     }
 }
 

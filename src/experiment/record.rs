@@ -5,7 +5,9 @@ use serde::Serialize;
 use serde_json::Value;
 use smartkv_core::{Budget, Memory, Prefill};
 use smartkv_eval::stats::Interval;
-use smartkv_eval::{MemorySummary, NeedleSample, Protocol, Rate, Speed, WindowFidelity};
+use smartkv_eval::{
+    MemorySummary, NeedleSample, Protocol, Rate, Speed, WindowCount, WindowFidelity,
+};
 
 /// Version of the record. A field that changes its meaning or goes raises the number; new fields
 /// do not.
@@ -236,7 +238,7 @@ pub struct ProtocolRecord {
     /// Windows measured.
     pub windows: usize,
     /// Windows asked for: a short text gives fewer.
-    pub windows_asked: usize,
+    pub windows_asked: WindowCount,
     /// Tokens per forward pass while prefilling.
     pub prefill_chunk: usize,
     /// What was read.

@@ -4,7 +4,7 @@ use crate::config::{Assignment, ConfigError, StrategySpec};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use smartkv_core::{Budget, Prefill};
-use smartkv_eval::{NeedleOptions, Protocol, Windows};
+use smartkv_eval::{NeedleOptions, Protocol, WindowCount, Windows};
 
 /// An evaluation as written in a file: every field is optional, and the same words as the flags.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -18,7 +18,7 @@ pub struct EvalFile {
     pub strategy: Option<Value>,
     /// Limit on live bytes.
     pub budget: Option<Budget>,
-    /// `essays` or a text file.
+    /// `essays`, `wikitext-2` or a text file.
     pub text: Option<String>,
     /// `decode` or `chunked:N`.
     pub protocol: Option<Protocol>,
@@ -40,8 +40,8 @@ pub struct WindowsFile {
     pub prefill: Option<usize>,
     /// Predictions scored in each window.
     pub score: Option<usize>,
-    /// Windows.
-    pub count: Option<usize>,
+    /// Windows, or `all`.
+    pub count: Option<WindowCount>,
 }
 
 /// The needle grid as written in a file.

@@ -69,6 +69,52 @@ fn files_set_windows_and_flags_change_them() {
 }
 
 #[test]
+fn all_windows_stand_end_to_end() {
+    let dir = tempdir().unwrap();
+    let start = std::fs::read_to_string(crate::program::TEXT).unwrap()[..900].to_owned();
+    let text = file(dir.path(), "text.txt", start);
+    let small = [
+        "--prefill-tokens",
+        "30",
+        "--score-tokens",
+        "5",
+        "--text",
+        &text,
+    ];
+    let in_file = eval(Some("windows: {count: all}\n"), &[], &[]);
+    // The quick evaluation gives a number as a flag, which wins.
+    assert_eq!(in_file["protocol"]["windows_asked"], 2);
+
+    let path = file(
+        dir.path(),
+        "eval.yaml",
+        "windows: {count: all}\nneedle: {enabled: false}\n",
+    );
+    let model = [
+        "eval",
+        "--json",
+        "--model",
+        crate::program::TINY,
+        "-s",
+        "f16",
+    ];
+    let by_file = [&model[..], &small, &["--config", &path]].concat();
+    let by_flag = [&model[..], &small, &["--no-needle", "--windows", "all"]].concat();
+    for arguments in [by_file, by_flag] {
+        let record = json(&crate::program::run(&arguments));
+        let protocol = &record["protocol"];
+        assert_eq!(protocol["windows_asked"], "all");
+        let fitting = protocol["text_tokens"].as_u64().unwrap() / 36;
+        assert!(fitting > 2);
+        assert_eq!(protocol["windows"], fitting);
+        let windows = record["samples"]["windows"].as_array().unwrap();
+        for (index, window) in windows.iter().enumerate() {
+            assert_eq!(window["start"], 36 * index);
+        }
+    }
+}
+
+#[test]
 fn a_strategy_file_is_named_after_its_file() {
     let dir = tempdir().unwrap();
     let path = file(

@@ -40,7 +40,7 @@ pub(crate) fn program(args: &[&str]) -> Command {
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stdin(Stdio::null());
     for name in [
-        "MODEL", "WEIGHTS", "STRATEGY", "BUDGET", "TEXT", "PROTOCOL", "SEED", "THREADS",
+        "MODEL", "WEIGHTS", "STRATEGY", "BUDGET", "TEXT", "PROTOCOL", "SEED", "THREADS", "DATA",
     ] {
         command.env_remove(format!("SMARTKV_{name}"));
     }

@@ -46,6 +46,7 @@ pub mod perplexity;
 pub mod progress;
 pub mod protocol;
 mod random;
+pub mod rows;
 pub mod speed;
 pub mod stats;
 mod stepper;
@@ -71,4 +72,4 @@ pub use subject::{
     Measured, MemorySample, MemorySummary, Phase, StepInfo, Subject, Unwatched, Watched,
 };
 pub use task::{PromptStyle, Sample, Task, TaskOptions, TaskResult, TaskRun};
-pub use windows::{Cut, Windows};
+pub use windows::{Cut, WindowCount, Windows};

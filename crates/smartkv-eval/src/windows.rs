@@ -1,7 +1,72 @@
 //! Cutting a token stream into windows.
 
 use crate::error::{EvalError, Result};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+use std::str::FromStr;
+
+/// How many windows are wanted: a number, or `all`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WindowCount {
+    /// So many, spread over the text; a short one gives fewer, and the result says so.
+    UpTo(usize),
+    /// All there are, one right after another from the start, the tail dropped: how published
+    /// perplexities are taken.
+    All,
+}
+
+impl From<usize> for WindowCount {
+    fn from(count: usize) -> Self {
+        Self::UpTo(count)
+    }
+}
+
+impl fmt::Display for WindowCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UpTo(count) => count.fmt(f),
+            Self::All => f.pad("all"),
+        }
+    }
+}
+
+impl FromStr for WindowCount {
+    type Err = EvalError;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "all" => Ok(Self::All),
+            _ => text
+                .parse()
+                .map(Self::UpTo)
+                .map_err(|_| EvalError::parameter("windows.count", text, "a whole number, or all")),
+        }
+    }
+}
+
+impl Serialize for WindowCount {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        match self {
+            Self::UpTo(count) => count.serialize(serializer),
+            Self::All => serializer.serialize_str("all"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for WindowCount {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "expected a whole number, or all")]
+        enum Written {
+            Number(usize),
+            Word(String),
+        }
+        match Written::deserialize(from)? {
+            Written::Number(count) => Ok(Self::UpTo(count)),
+            Written::Word(word) => word.parse().map_err(serde::de::Error::custom),
+        }
+    }
+}
 
 /// The windows that a text is measured on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,8 +76,8 @@ pub struct Windows {
     pub prefill: usize,
     /// Predictions scored in each window.
     pub score: usize,
-    /// Windows wanted; a short text gives fewer, and the result says so.
-    pub count: usize,
+    /// Windows wanted.
+    pub count: WindowCount,
 }
 
 impl Default for Windows {
@@ -20,7 +85,7 @@ impl Default for Windows {
         Self {
             prefill: 512,
             score: 256,
-            count: 8,
+            count: WindowCount::UpTo(8),
         }
     }
 }
@@ -41,8 +106,8 @@ impl Windows {
         self.prefill.saturating_add(self.score).saturating_add(1)
     }
 
-    /// Places up to `count` windows in a text of `tokens` tokens: without overlap, the first at
-    /// its start, the others at equal distances over the whole of it.
+    /// Places the windows in a text of `tokens` tokens, without overlap and the first at its
+    /// start: up to a number at equal distances over the whole of it, all of them end to end.
     ///
     /// # Errors
     /// No windows or no scored tokens asked for; a text too short for one window.
@@ -50,18 +115,25 @@ impl Windows {
         if self.score == 0 {
             return Err(EvalError::parameter("windows.score", 0, "at least 1"));
         }
-        if self.count == 0 {
+        if self.count == WindowCount::UpTo(0) {
             return Err(EvalError::parameter("windows.count", 0, "at least 1"));
         }
         let needed = self.tokens_per_window();
-        let count = self.count.min(tokens / needed);
+        let fitting = tokens / needed;
+        let count = match self.count {
+            WindowCount::UpTo(count) => count.min(fitting),
+            WindowCount::All => fitting,
+        };
         if count == 0 {
             return Err(EvalError::TextTooShort {
                 needed,
                 available: tokens,
             });
         }
-        let (stride, rest) = (tokens / count, tokens % count);
+        let (stride, rest) = match self.count {
+            WindowCount::UpTo(_) => (tokens / count, tokens % count),
+            WindowCount::All => (needed, 0),
+        };
         let starts = (0..count)
             .map(|index| index * stride + index * rest / count)
             .collect();
@@ -82,7 +154,7 @@ mod tests {
         let windows = Windows {
             prefill: 10,
             score: 5,
-            count: 3,
+            count: WindowCount::UpTo(3),
         };
         let error = windows.cut(15).unwrap_err();
         assert_eq!(
@@ -101,7 +173,7 @@ mod tests {
             Windows {
                 prefill: 1,
                 score: 0,
-                count: 1
+                count: WindowCount::UpTo(1)
             }
             .cut(100)
             .is_err()
@@ -110,7 +182,7 @@ mod tests {
             Windows {
                 prefill: 1,
                 score: 1,
-                count: 0
+                count: WindowCount::UpTo(0)
             }
             .cut(100)
             .is_err()
@@ -118,9 +190,46 @@ mod tests {
         let huge = Windows {
             prefill: usize::MAX,
             score: usize::MAX,
-            count: 1,
+            count: WindowCount::UpTo(1),
         };
         assert!(huge.cut(100).is_err());
+    }
+
+    #[test]
+    fn all_windows_stand_end_to_end() {
+        // The numbers of WikiText-2 with the tokenizer of SmolLM2.
+        let windows = Windows {
+            prefill: 0,
+            score: 2047,
+            count: WindowCount::All,
+        };
+        let cut = windows.cut(304_978).unwrap();
+        assert_eq!((cut.starts.len(), cut.tokens_per_window), (148, 2048));
+        assert!(
+            cut.starts
+                .iter()
+                .enumerate()
+                .all(|(index, &start)| start == 2048 * index)
+        );
+        assert!(windows.cut(2047).is_err());
+    }
+
+    #[test]
+    fn a_count_is_a_number_or_all() {
+        for (text, count) in [("3", WindowCount::UpTo(3)), (r#""all""#, WindowCount::All)] {
+            let read: WindowCount = serde_json::from_str(text).unwrap();
+            assert_eq!(
+                (read, serde_json::to_string(&count).unwrap()),
+                (count, text.to_owned())
+            );
+            assert_eq!(count.to_string().parse::<WindowCount>().unwrap(), count);
+        }
+        assert!(serde_json::from_str::<WindowCount>("-1").is_err());
+        let error = "most".parse::<WindowCount>().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "windows.count = most: expected a whole number, or all"
+        );
     }
 
     proptest! {
@@ -128,7 +237,7 @@ mod tests {
         fn windows_never_overlap_and_stay_inside(
             prefill in 0_usize..50, score in 1_usize..50, count in 1_usize..20, tokens in 0_usize..3000,
         ) {
-            let windows = Windows { prefill, score, count };
+            let windows = Windows { prefill, score, count: count.into() };
             let Ok(cut) = windows.cut(tokens) else {
                 prop_assert!(tokens < windows.tokens_per_window());
                 return Ok(());

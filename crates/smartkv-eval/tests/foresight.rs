@@ -9,6 +9,7 @@ use smartkv_host::{Model, PlainCache};
 use std::sync::Arc;
 
 /// The exact cache, asking for a trace; keeps what passes, and the trace of each window.
+#[derive(Clone)]
 struct Seer {
     cache: PlainCache,
     trace: Option<Arc<Trace>>,
@@ -115,6 +116,10 @@ impl KvHook for Seer {
 }
 
 impl MeasuredHook for Seer {
+    fn fork(&self) -> Box<dyn MeasuredHook> {
+        Box::new(self.clone())
+    }
+
     fn memory(&self) -> Memory {
         Memory {
             live_bytes: 1,
@@ -125,6 +130,7 @@ impl MeasuredHook for Seer {
 }
 
 /// The exact cache as a reference that can be measured.
+#[derive(Clone)]
 struct Reference(PlainCache);
 
 impl KvHook for Reference {
@@ -150,6 +156,10 @@ impl KvHook for Reference {
 }
 
 impl MeasuredHook for Reference {
+    fn fork(&self) -> Box<dyn MeasuredHook> {
+        Box::new(self.clone())
+    }
+
     fn memory(&self) -> Memory {
         Memory {
             live_bytes: 1,

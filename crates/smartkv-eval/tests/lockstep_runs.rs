@@ -67,7 +67,7 @@ fn observers_times_and_progress_see_every_step() {
     let options = options(
         Protocol::Chunked(10),
         Windows {
-            count: 2,
+            count: 2.into(),
             ..WINDOWS
         },
     );
@@ -142,7 +142,7 @@ fn what_cannot_be_measured_is_refused() {
             &decode(Windows {
                 prefill: 240,
                 score: 17,
-                count: 1
+                count: 1.into()
             })
         ),
         "a window needs 257 tokens: the model's context holds 256"
@@ -165,7 +165,7 @@ fn what_cannot_be_measured_is_refused() {
 fn a_short_text_gives_fewer_windows_and_says_so() {
     let model = tiny();
     let windows = Windows {
-        count: 50,
+        count: 50.into(),
         ..WINDOWS
     };
     let result = run(
@@ -174,7 +174,7 @@ fn a_short_text_gives_fewer_windows_and_says_so() {
         &mut exact(&model),
     );
     assert_eq!(result.windows_measured, result.text_tokens / 65);
-    assert_eq!(result.options.windows.count, 50);
+    assert_eq!(result.options.windows.count, 50.into());
 }
 
 /// Attention that is not a number ends the run and names the side.

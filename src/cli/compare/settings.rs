@@ -88,7 +88,7 @@ impl Settings {
         let batch = args.batch.or(file.batch).unwrap_or(12);
         anyhow::ensure!(batch > 0, "--batch 0: expected at least 1");
         let windows = Windows {
-            count: args.windows.or(file.windows.count).unwrap_or(6),
+            count: args.windows.or(file.windows.count).unwrap_or(6.into()),
             prefill: args.prefill_tokens.or(file.windows.prefill).unwrap_or(512),
             score: args.score_tokens.or(file.windows.score).unwrap_or(256),
         };

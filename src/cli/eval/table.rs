@@ -3,6 +3,7 @@
 use crate::cli::output;
 use crate::cli::session::prefill_name;
 use crate::experiment::{EvalRecord, NeedleRecord, SpeedRecord};
+use smartkv_eval::WindowCount;
 use smartkv_eval::stats::Interval;
 use std::fmt::Write as _;
 
@@ -114,11 +115,13 @@ fn notes(record: &EvalRecord) -> String {
         protocol.score_tokens,
         record.quality.tokens,
     );
-    if protocol.windows < protocol.windows_asked {
+    if let WindowCount::UpTo(asked) = protocol.windows_asked
+        && protocol.windows < asked
+    {
         let _ = writeln!(
             text,
-            "The text has room for {} of the {} windows asked for.",
-            protocol.windows, protocol.windows_asked
+            "The text has room for {} of the {asked} windows asked for.",
+            protocol.windows
         );
     }
     if let Some(origin) = &record.calibration {

@@ -7,8 +7,8 @@
 
 use smartkv_core::{AttnStep, CacheShape, KvHook, MeasuredHook, Memory, Result};
 use smartkv_eval::{
-    Bootstrap, LockstepOptions, LockstepResult, NoProgress, Progress, Protocol, Unwatched, Windows,
-    lockstep,
+    Bootstrap, LockstepOptions, LockstepResult, NoProgress, Progress, Protocol, Unwatched,
+    WindowCount, Windows, lockstep,
 };
 use smartkv_host::{LoadOptions, Model, PlainCache};
 use std::cell::RefCell;
@@ -74,7 +74,7 @@ pub(crate) fn options(protocol: Protocol, windows: Windows) -> LockstepOptions {
 pub(crate) const WINDOWS: Windows = Windows {
     prefill: 40,
     score: 24,
-    count: 3,
+    count: WindowCount::UpTo(3),
 };
 
 /// Tokens of a text of about 800 characters.
