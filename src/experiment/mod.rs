@@ -3,6 +3,7 @@
 mod calibrate;
 mod compare;
 mod evaluate;
+mod needles;
 mod record;
 mod settings;
 
@@ -10,7 +11,7 @@ pub use calibrate::{CalibrationRun, calibrate, check_calibratable};
 pub use compare::{Candidate, CompareRecord, Comparison, Row, RowResult, compare};
 pub use evaluate::{Evaluation, evaluate};
 pub use record::{
-    CacheRecord, Environment, EvalRecord, NeedleRecord, ProtocolRecord, QualityRecord,
-    ReferenceRecord, Samples, SpeedRecord, Tasks,
+    CacheRecord, Environment, EvalRecord, NeedleRecord, NeedleSample, ProtocolRecord,
+    QualityRecord, ReferenceRecord, Samples, SpeedRecord, Tasks,
 };
 pub use settings::{EvalFile, EvalSettings, NeedleFile, WindowsFile};

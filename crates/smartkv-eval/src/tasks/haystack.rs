@@ -2,7 +2,8 @@
 
 use crate::error::{EvalError, Result};
 use crate::random::Draws;
-use serde::{Deserialize, Serialize};
+use crate::task::Haystack;
+use smartkv_core::config;
 
 /// The sentences that noise repeats, a line each time.
 const NOISE: [&str; 5] = [
@@ -20,78 +21,41 @@ const ABBREVIATIONS: [&str; 16] = [
 ];
 
 /// What a needle is hidden in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Haystack {
+#[config]
+pub enum Hay {
+    /// The prose the run is given, cut into sentences, repeated when too short.
+    #[default]
+    Prose,
     /// One line of five short sentences, repeated.
     Noise,
-    /// Prose: white space collapsed, cut into sentences, repeated when too short.
-    Text {
-        /// What records call it.
-        name: String,
-        /// The prose itself.
-        #[serde(skip)]
-        text: String,
-    },
 }
 
-impl Haystack {
-    /// What records call it.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Noise => "noise",
-            Self::Text { name, .. } => name,
-        }
-    }
+/// A line of noise.
+pub(super) fn noise() -> String {
+    NOISE.join(" ")
+}
 
-    /// The haystack as sentences.
-    ///
-    /// # Errors
-    /// A text without a sentence.
-    pub(super) fn stack(&self) -> Result<Stack> {
-        let sentences = match self {
-            Self::Noise => {
-                let last = NOISE.len() - 1;
-                let end = |index| if index == last { '\n' } else { ' ' };
-                NOISE
-                    .iter()
-                    .enumerate()
-                    .map(|(i, s)| format!("{s}{}", end(i)))
-                    .collect()
-            }
-            Self::Text { text, .. } => sentences(text),
-        };
-        if sentences.is_empty() {
-            return Err(EvalError::parameter(
-                "haystack",
-                self.name(),
-                "a text that has a sentence",
-            ));
-        }
-        Ok(Stack {
-            sentences,
-            separator: if *self == Self::Noise { '\n' } else { ' ' },
-        })
-    }
+/// Where the sentences of prose end: the word after each, the tail without a full stop left out.
+pub(super) fn sentence_ends<'a>(words: &'a [&'a str]) -> impl Iterator<Item = usize> + 'a {
+    let ends = |&index: &usize| {
+        let next = words.get(index + 1);
+        ends_sentence(words[index]) && next.is_none_or(|next| opens_sentence(next))
+    };
+    (0..words.len()).filter(ends).map(|index| index + 1)
 }
 
 /// Cuts prose into sentences, each with one space at its end.
 fn sentences(text: &str) -> Vec<String> {
     let words: Vec<&str> = text.split_whitespace().collect();
     let mut sentences = Vec::new();
-    let mut sentence = String::new();
-    for (index, word) in words.iter().enumerate() {
-        sentence.push_str(word);
-        sentence.push(' ');
-        let next = words.get(index + 1);
-        if ends_sentence(word) && next.is_none_or(|next| opens_sentence(next)) {
-            sentences.push(std::mem::take(&mut sentence));
-        }
+    let mut start = 0;
+    for end in sentence_ends(&words) {
+        sentences.push(words[start..end].join(" ") + " ");
+        start = end;
     }
     // A tail without a full stop is no sentence: a needle after it would not be snapped.
-    if sentences.is_empty() && !sentence.is_empty() {
-        sentences.push(sentence);
+    if sentences.is_empty() && !words.is_empty() {
+        sentences.push(words.join(" ") + " ");
     }
     sentences
 }
@@ -143,16 +107,66 @@ impl Size {
     }
 }
 
-/// A haystack with its needle.
+/// A place in a haystack: `part` of `of` equal parts before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Depth {
+    pub(super) part: u64,
+    pub(super) of: u64,
+}
+
+impl Depth {
+    /// Depths of `count` needles: the first at `percent`, the others in even steps of what is
+    /// left divided by `count`.
+    pub(super) fn steps(percent: u32, count: usize) -> Vec<Self> {
+        let (percent, count) = (u64::from(percent.min(100)), count.max(1) as u64);
+        let depth = |index| Self {
+            part: percent * count + index * (100 - percent),
+            of: 100 * count,
+        };
+        (0..count).map(depth).collect()
+    }
+}
+
+/// A haystack with its needles.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Hidden {
     /// The whole text.
     pub(super) text: String,
-    /// Byte where the needle starts.
-    pub(super) at: usize,
+    /// Byte where each needle starts.
+    pub(super) at: Vec<usize>,
 }
 
 impl Stack {
+    /// The haystack that `hay` names.
+    pub(super) fn new(hay: Hay, prose: &Haystack) -> Result<Self> {
+        match hay {
+            Hay::Prose => Self::prose(prose),
+            Hay::Noise => Ok(Self::noise()),
+        }
+    }
+
+    fn noise() -> Self {
+        let last = NOISE.len() - 1;
+        let end = |index| if index == last { '\n' } else { ' ' };
+        let lines = NOISE.iter().enumerate();
+        Self {
+            sentences: lines.map(|(i, s)| format!("{s}{}", end(i))).collect(),
+            separator: '\n',
+        }
+    }
+
+    fn prose(haystack: &Haystack) -> Result<Self> {
+        let sentences = sentences(&haystack.text);
+        if sentences.is_empty() {
+            let expected = "a text that has a sentence";
+            return Err(EvalError::parameter("haystack", &haystack.name, expected));
+        }
+        Ok(Self {
+            sentences,
+            separator: ' ',
+        })
+    }
+
     /// A sentence to start from: prose anywhere, noise at the beginning of a line.
     pub(super) fn start(&self, draws: &mut Draws) -> usize {
         if self.separator == '\n' {
@@ -174,37 +188,41 @@ impl Stack {
             .any(|sentence| sentence.contains(words))
     }
 
-    /// A haystack of `size` from sentence `start` on, with `needle` at the last boundary that is
-    /// not beyond `depth_percent` of it.
-    pub(super) fn hide(
-        &self,
-        needle: &str,
-        start: usize,
-        size: Size,
-        depth_percent: u32,
-    ) -> Hidden {
-        let mut text = String::new();
+    /// A haystack of `size` from sentence `start` on, with each needle at the last boundary that
+    /// is not beyond its depth; depths ascend.
+    pub(super) fn hide(&self, needles: &[(Depth, String)], start: usize, size: Size) -> Hidden {
+        let mut hay = String::new();
         let mut boundaries = vec![0];
         for index in 0..size.sentences {
-            text.push_str(self.sentence(start, index));
-            if text.ends_with(self.separator) {
-                boundaries.push(text.len());
+            hay.push_str(self.sentence(start, index));
+            if hay.ends_with(self.separator) {
+                boundaries.push(hay.len());
             }
         }
-        text.push_str(&self.sentence(start, size.sentences)[..size.extra]);
-        let share = u64::from(depth_percent.min(100)) * text.trim_end().len() as u64;
-        // A boundary includes the white space before it, which the end of the text does not.
-        let reached = |boundary: usize| (boundary.saturating_sub(1) as u64) * 100 <= share;
-        let at = boundaries
-            .into_iter()
-            .rev()
-            .find(|&b| reached(b))
-            .unwrap_or(0);
-        text.insert(at, self.separator);
-        text.insert_str(at, needle);
-        text.truncate(text.trim_end().len());
-        text.push_str(size.pad);
-        Hidden { text, at }
+        hay.push_str(&self.sentence(start, size.sentences)[..size.extra]);
+        let length = hay.trim_end().len() as u64;
+        let mut hidden = Hidden {
+            text: String::new(),
+            at: Vec::new(),
+        };
+        let mut copied = 0;
+        for (depth, needle) in needles {
+            // A boundary includes the white space before it, which the end of the text does not.
+            let reached = |boundary: usize| {
+                (boundary.saturating_sub(1) as u64) * depth.of <= depth.part * length
+            };
+            let boundary = boundaries.iter().rev().find(|&&b| reached(b));
+            let boundary = boundary.copied().unwrap_or(0).max(copied);
+            hidden.text.push_str(&hay[copied..boundary]);
+            copied = boundary;
+            hidden.at.push(hidden.text.len());
+            hidden.text.push_str(needle);
+            hidden.text.push(self.separator);
+        }
+        hidden.text.push_str(&hay[copied..]);
+        hidden.text.truncate(hidden.text.trim_end().len());
+        hidden.text.push_str(size.pad);
+        hidden
     }
 }
 
@@ -216,12 +234,11 @@ mod tests {
         was late! J. R. Jones (a friend) said so. The tail has no stop";
 
     fn prose() -> Stack {
-        Haystack::Text {
+        let haystack = Haystack {
             name: "prose".into(),
             text: PROSE.into(),
-        }
-        .stack()
-        .unwrap()
+        };
+        Stack::new(Hay::Prose, &haystack).unwrap()
     }
 
     #[test]
@@ -236,11 +253,15 @@ mod tests {
             ]
         );
         assert_eq!(sentences("no stop at all"), ["no stop at all "]);
-        let empty = Haystack::Text {
+        let empty = Haystack {
             name: "empty".into(),
             text: " \n".into(),
         };
-        assert!(empty.stack().is_err());
+        assert!(Stack::new(Hay::Prose, &empty).is_err());
+    }
+
+    fn needle(percent: u32) -> [(Depth, String); 1] {
+        [(Depth::steps(percent, 1)[0], "NEEDLE.".into())]
     }
 
     #[test]
@@ -252,24 +273,45 @@ mod tests {
         };
         let mut last = 0;
         for depth in 0..=100 {
-            let hidden = stack.hide("NEEDLE.", 1, size, depth);
-            let (before, after) = hidden.text.split_at(hidden.at);
+            let hidden = stack.hide(&needle(depth), 1, size);
+            let (before, after) = hidden.text.split_at(hidden.at[0]);
             assert!(before.is_empty() || before.ends_with(". ") || before.ends_with("! "));
             assert!(after.starts_with("NEEDLE."), "{after}");
-            assert!(hidden.at >= last);
-            last = hidden.at;
+            assert!(hidden.at[0] >= last);
+            last = hidden.at[0];
         }
-        assert_eq!(stack.hide("NEEDLE.", 1, size, 0).at, 0);
-        let whole = stack.hide("NEEDLE.", 0, Size::whole(4), 100);
+        assert_eq!(stack.hide(&needle(0), 1, size).at, [0]);
+        let whole = stack.hide(&needle(100), 0, Size::whole(4));
         assert!(whole.text.ends_with("said so. NEEDLE."), "{}", whole.text);
     }
 
     #[test]
+    fn several_needles_share_what_is_left_evenly() {
+        let depths = Depth::steps(10, 3);
+        let percent: Vec<u64> = depths.iter().map(|d| 100 * d.part / d.of).collect();
+        assert_eq!(percent, [10, 40, 70]);
+        let needles = depths
+            .into_iter()
+            .zip(["A.", "B.", "C."].map(str::to_owned));
+        let needles: Vec<_> = needles.collect();
+        let hidden = Stack::noise().hide(&needles, 0, Size::whole(50));
+        let line = noise();
+        assert_eq!(
+            hidden.text,
+            format!("{line}\nA.\n{line}\n{line}\n{line}\nB.\n{line}\n{line}\n{line}\nC.\n")
+                + &[line.as_str(); 3].join("\n")
+        );
+        for (at, (_, needle)) in hidden.at.iter().zip(&needles) {
+            assert!(hidden.text[*at..].starts_with(needle));
+        }
+    }
+
+    #[test]
     fn noise_keeps_its_lines_whole() {
-        let stack = Haystack::Noise.stack().unwrap();
+        let stack = Stack::noise();
         let size = Size::whole(17);
-        let line = NOISE.join(" ");
-        let hidden = stack.hide("NEEDLE.", 0, size, 50);
+        let line = noise();
+        let hidden = stack.hide(&needle(50), 0, size);
         assert_eq!(
             hidden.text,
             format!("{line}\nNEEDLE.\n{line}\n{line}\nThe grass is green. The sky is blue.")
