@@ -82,6 +82,10 @@ impl Attempt {
         }
     }
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "an error is handed over, not lent"
+    )]
     pub(super) fn failed(why: impl ToString) -> Self {
         Self {
             failure: Some(why.to_string()),
