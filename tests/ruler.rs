@@ -353,3 +353,39 @@ fn copies_are_of_single_tokens() {
         }
     }
 }
+
+#[test]
+fn official_samples_are_read_where_they_are_at_hand() {
+    // 100 lines of RULER's own, named after their task, with the answer's beginning in the input.
+    let Some(data) = std::env::var_os("SMARTKV_TEST_DATA") else {
+        return;
+    };
+    let folder = Folder(data.into());
+    let cx = cx(&folder, 8192, 0);
+    let task = Ruler {
+        dump: Some("ruler".into()),
+        ..ruler(500)
+    };
+    let read = samples(&task, &cx, 500);
+    assert_eq!(read.len(), 1);
+    let (part, samples) = &read[0];
+    assert_eq!(
+        (part.name.as_str(), samples.len()),
+        ("niah_multikey_3", 100)
+    );
+    for sample in samples {
+        let Sample {
+            context,
+            question,
+            answer_prefix,
+            answers,
+            ..
+        } = sample;
+        assert!(context.starts_with("A special magic uuid is hidden within the following text."));
+        assert!(context.ends_with(".\n") && context.contains(&answers[0]));
+        assert!(question.starts_with("What is the special magic uuid for "));
+        assert!(question.ends_with(" mentioned in the provided text?"));
+        assert!(answer_prefix.starts_with(" The special magic uuid for "));
+        assert!(answer_prefix.ends_with(" mentioned in the provided text is"));
+    }
+}

@@ -1,4 +1,5 @@
 //! Needle prompts and their protocol on a tiny model.
+#![allow(clippy::unwrap_used, reason = "in tests only")]
 
 mod common;
 
@@ -151,7 +152,11 @@ fn values_of_every_kind_fill_their_length() {
         let gold = sample.gold.as_ref().unwrap();
         assert!(sample.answers.iter().all(|answer| gold.contains(answer)));
         if needles > 1 {
-            assert!(sample.context.starts_with("<") || sample.context.starts_with("Some special"));
+            assert!(
+                sample
+                    .context
+                    .starts_with("Some special magic numbers are hidden")
+            );
             assert!(
                 sample
                     .question
@@ -318,7 +323,7 @@ fn what_cannot_be_asked_is_refused() {
     );
     assert_eq!(
         error(&one(200, 50), ""),
-        "haystack = nothing: expected a text that has a sentence".replace("nothing", "mill")
+        "haystack = mill: expected a text that has a sentence"
     );
     let none = Needle {
         samples: 0,

@@ -31,7 +31,7 @@ pub enum NeedleValue {
 /// A part of the task is one cell of the heat map: a length and a depth. Magic numbers, words and
 /// UUIDs have the wording of RULER's `niah_single` tasks, or of `niah_multivalue` with several
 /// needles, and score the share of the values that the answer contains. The sentence is that of
-/// Kamradt, LLMTest_NeedleInAHaystack, with its question and its system prompt put at the start of
+/// Kamradt's `LLMTest_NeedleInAHaystack`, with its question and its system prompt put at the start of
 /// the user's turn; the original has a language model grade the answer, here the score is the
 /// share of its key words in the answer, with the ROUGE-1 recall of the whole needle beside.
 /// Needles stand between sentences, never within one.

@@ -19,7 +19,7 @@ pub(super) enum Documents {
 pub(super) struct Files<'a> {
     source: Documents,
     root: &'a str,
-    files: Vec<DataFile>,
+    found: Vec<DataFile>,
 }
 
 /// A question and the documents that belong to it.
@@ -69,11 +69,11 @@ impl Documents {
     }
 
     pub(super) fn find<'a>(self, root: &'a str, data: &dyn DataSource) -> Result<Files<'a>> {
-        let files = data.files(root, self.names()).map_err(optional)?;
+        let found = data.files(root, self.names()).map_err(optional)?;
         Ok(Files {
             source: self,
             root,
-            files,
+            found,
         })
     }
 }
@@ -92,7 +92,7 @@ fn optional(error: EvalError) -> EvalError {
 impl Files<'_> {
     pub(super) fn read(&self) -> Result<Corpus> {
         let mut corpus = Corpus::default();
-        for file in &self.files {
+        for file in &self.found {
             for (index, row) in rows(file)?.iter().enumerate() {
                 let read = match self.source {
                     Documents::Squad => squad(&mut corpus, row),
@@ -122,7 +122,8 @@ fn squad(corpus: &mut Corpus, row: &Value) -> Option<()> {
     let Some(paragraphs) = row.get("paragraphs") else {
         let answers = strings(row.get("answers")?.get("text")?)?;
         let (title, paragraph) = (text(row, "title")?, text(row, "context")?);
-        return squad_question(corpus, title, paragraph, text(row, "question")?, answers);
+        squad_question(corpus, title, paragraph, text(row, "question")?, answers);
+        return Some(());
     };
     for paragraph in paragraphs.as_array()? {
         for question in paragraph.get("qas")?.as_array()? {
@@ -139,7 +140,7 @@ fn squad(corpus: &mut Corpus, row: &Value) -> Option<()> {
                 text(paragraph, "context")?,
                 text(question, "question")?,
                 answers,
-            )?;
+            );
         }
     }
     Some(())
@@ -153,7 +154,7 @@ fn squad_question(
     paragraph: &str,
     question: &str,
     mut answers: Vec<String>,
-) -> Option<()> {
+) {
     let place = corpus.place(paragraph.to_owned());
     let article = *corpus
         .places
@@ -168,7 +169,6 @@ fn squad_question(
             first: vec![article],
         });
     }
-    Some(())
 }
 
 /// Marks the title of an article among the texts of documents.

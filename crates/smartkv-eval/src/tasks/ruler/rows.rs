@@ -3,6 +3,7 @@
 use crate::error::{EvalError, Result};
 use crate::task::DataFile;
 use serde_json::Value;
+use std::path::Path;
 
 /// The rows of `file`: lines, or the elements of a list, or of the list that an object holds.
 pub(super) fn rows(file: &DataFile) -> Result<Vec<Value>> {
@@ -13,7 +14,10 @@ pub(super) fn rows(file: &DataFile) -> Result<Vec<Value>> {
     };
     let text =
         std::fs::read_to_string(&file.path).map_err(|error| fail(None, error.to_string()))?;
-    if file.name.ends_with(".jsonl") {
+    if Path::new(&file.name)
+        .extension()
+        .is_some_and(|kind| kind == "jsonl")
+    {
         let lines = text
             .lines()
             .enumerate()
