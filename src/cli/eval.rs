@@ -15,7 +15,8 @@ use crate::experiment::{CacheRecord, Candidate, EvalFile, EvalSettings, Evaluati
 use anyhow::Context as _;
 use serde_json::Value;
 use smartkv_core::{Memory, Prefill};
-use smartkv_eval::{NeedleOptions, Protocol, WindowCount, Windows};
+use smartkv_eval::tasks::Needle;
+use smartkv_eval::{Protocol, WindowCount, Windows};
 use std::path::PathBuf;
 
 /// Measure one strategy against the f16 cache, on the same model, text and tokens.
@@ -231,11 +232,11 @@ fn settings(args: &EvalArgs, file: &EvalFile) -> anyhow::Result<EvalSettings> {
             .needle_depths
             .clone()
             .or_else(|| file.needle.depths.clone());
-        NeedleOptions {
-            lengths_tokens: lengths.unwrap_or_else(|| quick(&[512, 1024], &[512])),
-            depths_percent: chosen.unwrap_or_else(depths),
-            max_new_tokens: 16,
-            ..NeedleOptions::default()
+        Needle {
+            lengths: lengths.unwrap_or_else(|| quick(&[512, 1024], &[512])),
+            depths: chosen.unwrap_or_else(depths),
+            samples: 1,
+            ..Needle::default()
         }
     });
     Ok(EvalSettings {

@@ -1,16 +1,18 @@
 //! Runs one evaluation: the f16 cache and the strategy side by side on the same tokens.
 
+use super::needles::Needles;
 use super::record::{
-    CacheRecord, Environment, EvalRecord, NeedleCellRecord, NeedleRecord, ProtocolRecord,
-    QualityRecord, ReferenceRecord, SCHEMA, Samples, Tasks, WindowSample,
+    CacheRecord, Environment, EvalRecord, ProtocolRecord, QualityRecord, ReferenceRecord, SCHEMA,
+    Samples, Tasks, WindowSample,
 };
 use super::settings::EvalSettings;
 use crate::assets::Text;
 use anyhow::Context as _;
-use smartkv_core::{Cache, CacheShape, MeasuredHook as _};
+use smartkv_core::{Cache, CacheShape, MeasuredHook as _, Prefill};
+use smartkv_eval::task::Side;
 use smartkv_eval::{
-    Bootstrap, EvalError, Fidelity, Haystack, LockstepOptions, LockstepResult, Measured,
-    NeedleOptions, NeedleResult, Progress, Speed, lockstep, needles,
+    Bootstrap, Fidelity, Haystack, LockstepOptions, LockstepResult, Measured, Progress, Speed,
+    TaskOptions, lockstep,
 };
 use smartkv_host::Model;
 
@@ -41,37 +43,33 @@ impl Evaluation<'_> {
         Ok(builder.build()?)
     }
 
-    /// The needle grid and what its needles hide in, unless left out.
-    fn needle(&self) -> Option<(NeedleOptions, Haystack)> {
-        let grid = NeedleOptions {
+    fn bootstrap(&self) -> Bootstrap {
+        Bootstrap {
             seed: self.settings.seed,
-            ..self.settings.needle.clone()?
-        };
-        let haystack = Haystack::Text {
-            name: self.text.source.clone(),
-            text: self.text.text.clone(),
-        };
-        Some((grid, haystack))
-    }
-}
-
-/// Refuses needles that cannot be asked for, before minutes are spent on the windows.
-fn check_needle(model: &Model, grid: &NeedleOptions, haystack: &Haystack) -> anyhow::Result<()> {
-    let limit = model.description().context_length;
-    let longest = grid.lengths_tokens.iter().copied().max().unwrap_or(0);
-    if longest > limit {
-        return Err(EvalError::ContextTooLong {
-            what: "a needle prompt".to_string(),
-            needed: longest,
-            limit,
+            ..Bootstrap::default()
         }
-        .into());
     }
-    let shortest = grid.lengths_tokens.iter().copied().min().unwrap_or(0);
-    for &depth in &grid.depths_percent {
-        grid.prompt(model, haystack, shortest, depth, 0)?;
+
+    /// The needle grid, unless left out.
+    fn needles(&self) -> Option<Needles<'_>> {
+        let settings = self.settings;
+        Some(Needles {
+            model: self.model,
+            grid: settings.needle.as_ref()?,
+            haystack: Haystack {
+                name: self.text.source.clone(),
+                text: self.text.text.clone(),
+            },
+            options: TaskOptions {
+                seed: settings.seed,
+                prefill_chunk: settings.prefill_chunk,
+                control: false,
+                bootstrap: self.bootstrap(),
+                ..TaskOptions::default()
+            },
+            exact_prefill: settings.prefill == Prefill::Exact,
+        })
     }
-    Ok(())
 }
 
 /// Measures. Equal inputs give equal records, speeds apart, on any number of threads.
@@ -88,9 +86,9 @@ pub fn evaluate(run: Evaluation<'_>, progress: &dyn Progress) -> anyhow::Result<
         .build()?;
     let mut candidate = run.cache(shape)?;
 
-    let needle = run.needle();
-    if let Some((grid, haystack)) = &needle {
-        check_needle(run.model, grid, haystack)?;
+    let needles = run.needles();
+    if let Some(needles) = &needles {
+        needles.check()?;
     }
     let tokens = run.model.tokenizer().encode(&run.text.text, false)?;
     let options = LockstepOptions {
@@ -99,10 +97,7 @@ pub fn evaluate(run: Evaluation<'_>, progress: &dyn Progress) -> anyhow::Result<
         prefix: run.model.tokenizer().bos().into_iter().collect(),
         prefill_chunk: settings.prefill_chunk,
         keep_tokens: false,
-        bootstrap: Bootstrap {
-            seed: settings.seed,
-            ..Bootstrap::default()
-        },
+        bootstrap: run.bootstrap(),
     };
     let mut watched = [Measured::new(&mut reference), Measured::new(&mut candidate)];
     let [left, right] = &mut watched;
@@ -118,14 +113,23 @@ pub fn evaluate(run: Evaluation<'_>, progress: &dyn Progress) -> anyhow::Result<
         .context("the candidate was not measured")?;
     let quality = quality(&result, fidelity);
 
-    let mut found = [None, None];
-    if let Some((grid, haystack)) = &needle {
-        for (result, cache) in found.iter_mut().zip([&mut reference, &mut candidate]) {
-            let mut subject = Measured::new(cache);
-            *result = Some(needles(run.model, grid, haystack, &mut subject, progress)?.0);
-        }
+    let budget = candidate.budget();
+    let (mut found_f16, mut found, mut chat_template) = (None, None, None);
+    if let Some(needles) = &needles {
+        chat_template = Some(needles.chat_template()?);
+        let mut sides = [
+            ("f16", reference),
+            (settings.strategy.name.as_str(), candidate),
+        ]
+        .map(|(name, cache)| Side {
+            name: name.to_owned(),
+            cache: Box::new(cache),
+        });
+        let mut both = needles.ask(&mut sides, progress)?.into_iter();
+        (found_f16, found) = (both.next(), both.next());
     }
-    let [needle_f16, needle] = found;
+    let (needle_f16, samples_f16) = found_f16.map(|f| (f.record, f.samples)).unzip();
+    let (needle, samples) = found.map(|f| (f.record, f.samples)).unzip();
     let [cache_f16, cache] = caches;
     let speed = |timing: Option<Speed>| {
         timing
@@ -140,24 +144,24 @@ pub fn evaluate(run: Evaluation<'_>, progress: &dyn Progress) -> anyhow::Result<
         strategy: settings.strategy.name.clone(),
         config: settings.strategy.config.clone(),
         calibration: settings.strategy.calibration.clone(),
-        budget: candidate.budget(),
+        budget,
         model: run.model_name.to_string(),
         cache,
         quality,
         speed: speed(timing.candidate.as_ref().map(smartkv_eval::Timing::speed)),
-        tasks: tasks(needle.as_ref()),
+        tasks: Tasks { needle },
         reference: ReferenceRecord {
             strategy: "f16".to_string(),
             cache: cache_f16,
             speed: speed(Some(timing.reference.speed())),
-            tasks: tasks(needle_f16.as_ref()),
+            tasks: Tasks { needle: needle_f16 },
         },
-        protocol: protocol(&run, &result, needle.as_ref()),
+        protocol: protocol(&run, &result, chat_template),
         environment: run.environment,
         samples: Samples {
             windows: windows(&result),
-            needle: needle.map_or_else(Vec::new, |n| n.samples),
-            needle_f16: needle_f16.map_or_else(Vec::new, |n| n.samples),
+            needle: samples.unwrap_or_default(),
+            needle_f16: samples_f16.unwrap_or_default(),
         },
     })
 }
@@ -183,28 +187,6 @@ fn quality(result: &LockstepResult, fidelity: &Fidelity) -> QualityRecord {
     }
 }
 
-fn tasks(needle: Option<&NeedleResult>) -> Tasks {
-    let record = |result: &NeedleResult| NeedleRecord {
-        accuracy: result.accuracy.share,
-        accuracy_interval: result.accuracy.interval,
-        correct: result.accuracy.successes,
-        n: result.accuracy.trials,
-        gold_log_prob_per_token: result.gold_log_prob_per_token_nats,
-        cells: result
-            .cells
-            .iter()
-            .map(|cell| NeedleCellRecord {
-                length_tokens: cell.length_tokens,
-                depth_percent: cell.depth_percent,
-                accuracy: cell.accuracy.share,
-            })
-            .collect(),
-    };
-    Tasks {
-        needle: needle.map(record),
-    }
-}
-
 fn windows(result: &LockstepResult) -> Vec<WindowSample> {
     let sample = |window: &smartkv_eval::WindowRecord| WindowSample {
         start: window.start,
@@ -217,7 +199,7 @@ fn windows(result: &LockstepResult) -> Vec<WindowSample> {
 fn protocol(
     run: &Evaluation<'_>,
     result: &LockstepResult,
-    needle: Option<&NeedleResult>,
+    chat_template: Option<bool>,
 ) -> ProtocolRecord {
     let settings = run.settings;
     ProtocolRecord {
@@ -231,8 +213,8 @@ fn protocol(
         text: run.text.source.clone(),
         text_sha256: run.text.sha256.clone(),
         text_tokens: result.text_tokens,
-        query_aware: needle.is_some_and(|n| n.options.query_aware),
-        chat_template: needle.map(|n| n.chat_template),
+        query_aware: false,
+        chat_template,
         seed: settings.seed,
         intervals: "95%: paired percentile bootstrap over windows, 10,000 resamples; Wilson for \
                     shares of prompts",

@@ -4,6 +4,7 @@ mod calibrate;
 mod compare;
 mod evaluate;
 mod journal;
+mod needles;
 mod record;
 mod settings;
 mod tasks;
@@ -13,8 +14,8 @@ pub use compare::{Candidate, CompareRecord, Comparison, Row, RowResult, compare}
 pub use evaluate::{Evaluation, evaluate};
 pub use journal::RunJournal;
 pub use record::{
-    CacheRecord, Environment, EvalRecord, NeedleRecord, ProtocolRecord, QualityRecord,
-    ReferenceRecord, Samples, SpeedRecord, Tasks,
+    CacheRecord, Environment, EvalRecord, NeedleRecord, NeedleSample, ProtocolRecord,
+    QualityRecord, ReferenceRecord, Samples, SpeedRecord, Tasks,
 };
 pub use settings::{EvalFile, EvalSettings, NeedleFile, WindowsFile};
 pub use tasks::{StrategyRecord, TaskEvaluation, TaskRecord, TasksRecord, run_tasks};

@@ -5,9 +5,8 @@ use serde::Serialize;
 use serde_json::Value;
 use smartkv_core::{Budget, Memory, Prefill};
 use smartkv_eval::stats::Interval;
-use smartkv_eval::{
-    MemorySummary, NeedleSample, Protocol, Rate, Speed, WindowCount, WindowFidelity,
-};
+use smartkv_eval::task::Stop;
+use smartkv_eval::{MemorySummary, Protocol, Rate, Speed, WindowCount, WindowFidelity};
 
 /// Version of the record. A field that changes its meaning or goes raises the number; new fields
 /// do not.
@@ -281,6 +280,37 @@ pub struct Samples {
     pub needle: Vec<NeedleSample>,
     /// One entry per needle prompt, with the f16 cache.
     pub needle_f16: Vec<NeedleSample>,
+}
+
+/// One needle prompt and one cache's answer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NeedleSample {
+    /// Length of the cell in tokens.
+    pub length_tokens: usize,
+    /// Depth of the cell.
+    pub depth_percent: u32,
+    /// Index within the cell.
+    pub sample: usize,
+    /// The key asked for.
+    pub key: String,
+    /// The right answer.
+    pub value: String,
+    /// Tokens of the compressed context.
+    pub context_tokens: usize,
+    /// Tokens of the whole prompt.
+    pub prompt_tokens: usize,
+    /// Where the needle really starts, in percent of the context's tokens.
+    pub needle_at_percent: f64,
+    /// Greedy answer, special tokens left out.
+    pub prediction: String,
+    /// Tokens generated, an end token not counted.
+    pub generated_tokens: usize,
+    /// Why generation stopped.
+    pub stop: Option<Stop>,
+    /// Whether the answer contains the value.
+    pub correct: bool,
+    /// Mean log-probability of the value's tokens, teacher-forced.
+    pub gold_log_prob_per_token_nats: Option<f64>,
 }
 
 /// One window of the text.

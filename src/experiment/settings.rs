@@ -4,7 +4,8 @@ use crate::config::{Assignment, ConfigError, StrategySpec};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use smartkv_core::{Budget, Prefill};
-use smartkv_eval::{NeedleOptions, Protocol, WindowCount, Windows};
+use smartkv_eval::tasks::Needle;
+use smartkv_eval::{Protocol, WindowCount, Windows};
 
 /// An evaluation as written in a file: every field is optional, and the same words as the flags.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -86,7 +87,7 @@ pub struct EvalSettings {
     /// Tokens per forward pass while prefilling.
     pub prefill_chunk: usize,
     /// The needle grid, unless left out.
-    pub needle: Option<NeedleOptions>,
+    pub needle: Option<Needle>,
     /// Seed of everything random.
     pub seed: u64,
 }

@@ -62,7 +62,7 @@ fn needles_that_do_not_fit_are_refused_before_the_windows_are_measured() {
     refused(
         1,
         &needle(&["--needle-lengths", "200", "--needle-depths", "101"]),
-        &["depths_percent = 101: expected 0 to 100"],
+        &["depths = 101: expected 0 to 100"],
     );
     refused(
         2,

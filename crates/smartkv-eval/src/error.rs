@@ -27,12 +27,14 @@ pub enum EvalError {
         /// The model's context length in tokens.
         limit: usize,
     },
-    /// A needle prompt without room for a sentence of haystack.
-    #[error("a needle prompt of {length} tokens is too short: the least is {needed}")]
-    NeedleTooShort {
+    /// A prompt without room for the least it must hold.
+    #[error("{what} of {length} tokens is too short: the least is {needed}")]
+    PromptTooShort {
+        /// The prompt.
+        what: String,
         /// Length asked for, in tokens.
         length: usize,
-        /// Tokens of the prompt with one sentence of haystack and the answer.
+        /// Tokens of the least prompt and the room for its answer.
         needed: usize,
     },
     /// A protocol that does not exist, or that a real cache cannot follow.
@@ -119,7 +121,7 @@ impl EvalError {
             Self::ContextTooLong { .. } => {
                 vec!["take fewer tokens, or a model with a longer context".into()]
             }
-            Self::NeedleTooShort { .. } => {
+            Self::PromptTooShort { .. } => {
                 vec!["raise the lengths, or lower the number of new tokens".into()]
             }
             Self::Protocol { given, .. } if given == "simulated" => vec![

@@ -1,9 +1,9 @@
-//! Measurements of a KV cache: perplexity, fidelity to a reference cache, needles in a haystack,
-//! the text metrics of benchmarks, and the statistics all are reported with.
+//! Measurements of a KV cache: perplexity, fidelity to a reference cache, tasks over a compressed
+//! context, the text metrics of benchmarks, and the statistics all are reported with.
 //!
 //! A driver knows a cache only as a [`Subject`]: the hook the model calls, and a look at it after
-//! each step. [`lockstep()`] runs a reference and a candidate over the same tokens; [`needles`]
-//! asks for facts in a compressed context. Results repeat to the bit and serialise; times are
+//! each step. [`lockstep()`] runs a reference and a candidate over the same tokens; a [`TaskRun`]
+//! asks caches the samples of a [`Task`]. Results repeat to the bit and serialise; times are
 //! returned apart from them.
 //!
 //! ```no_run
@@ -41,7 +41,6 @@ pub mod fidelity;
 mod foresight;
 pub mod lockstep;
 pub mod metrics;
-pub mod needle;
 pub mod perplexity;
 pub mod progress;
 pub mod protocol;
@@ -60,9 +59,6 @@ pub use error::{EvalError, Result};
 pub use fan_out::FanOut;
 pub use fidelity::{Fidelity, TokenFidelity, TokenRecord, WindowFidelity};
 pub use lockstep::{LockstepOptions, LockstepResult, LockstepTiming, WindowRecord, lockstep};
-pub use needle::{
-    Haystack, NeedleCell, NeedleOptions, NeedlePrompt, NeedleResult, NeedleSample, needles,
-};
 pub use perplexity::Perplexity;
 pub use progress::{NoProgress, Progress};
 pub use protocol::Protocol;
@@ -71,5 +67,5 @@ pub use stats::Bootstrap;
 pub use subject::{
     Measured, MemorySample, MemorySummary, Phase, StepInfo, Subject, Unwatched, Watched,
 };
-pub use task::{PromptStyle, Sample, Task, TaskOptions, TaskResult, TaskRun};
+pub use task::{Haystack, PromptStyle, Sample, Task, TaskOptions, TaskResult, TaskRun};
 pub use windows::{Cut, WindowCount, Windows};

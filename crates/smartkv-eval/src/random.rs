@@ -3,6 +3,7 @@
 use rand::Rng;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use std::collections::BTreeMap;
 
 /// A `ChaCha8` stream keyed by up to four numbers.
 pub(crate) struct Draws(ChaCha8Rng);
@@ -21,6 +22,27 @@ impl Draws {
     pub(crate) fn below(&mut self, n: usize) -> usize {
         let wide = u128::from(self.0.next_u64()) * (n as u128);
         usize::try_from(wide >> 64).unwrap_or(0)
+    }
+
+    /// Puts `items` into a random order.
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, self.below(last + 1));
+        }
+    }
+
+    /// `count` different numbers of `0..n`, at most all of them, in a random order.
+    pub(crate) fn distinct(&mut self, count: usize, n: usize) -> Vec<usize> {
+        // The first places of a shuffle of `0..n`, of which only those moved are written down.
+        let mut moved = BTreeMap::new();
+        let draw = |place: usize| {
+            let other = place + self.below(n - place);
+            let drawn = moved.get(&other).copied().unwrap_or(other);
+            let here = moved.get(&place).copied().unwrap_or(place);
+            moved.insert(other, here);
+            drawn
+        };
+        (0..count.min(n)).map(draw).collect()
     }
 }
 
@@ -53,5 +75,25 @@ mod tests {
         );
         assert_eq!(draws.below(1), 0);
         assert_eq!(draws.below(0), 0);
+    }
+
+    #[test]
+    fn orders_and_choices_are_permutations_in_which_any_number_may_come_first() {
+        let mut draws = Draws::keyed([8, 0, 0, 0]);
+        let mut first = [[0_u32; 4]; 2];
+        for _ in 0..4000 {
+            let mut order = [0, 1, 2, 3];
+            draws.shuffle(&mut order);
+            let chosen = draws.distinct(9, 4);
+            first[0][order[0]] += 1;
+            first[1][chosen[0]] += 1;
+            for mut numbers in [order.to_vec(), chosen] {
+                numbers.sort_unstable();
+                assert_eq!(numbers, [0, 1, 2, 3]);
+            }
+        }
+        let even = |&count: &u32| (880..1120).contains(&count);
+        assert!(first.iter().flatten().all(even), "{first:?}");
+        assert!(draws.distinct(2, 1_000_000_000).len() == 2);
     }
 }

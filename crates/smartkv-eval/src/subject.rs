@@ -9,8 +9,6 @@ use smartkv_core::{KvHook, MeasuredHook, Memory};
 pub enum Phase {
     /// The prompt, or a chunk of it.
     Prefill,
-    /// The question that follows a compressed context.
-    Question,
     /// Teacher-forced or generated tokens.
     Decode,
 }

@@ -18,7 +18,7 @@ mod shared;
 mod summary;
 
 pub use context::TaskCx;
-pub use data::{DataFile, DataSource, Haystack};
+pub use data::{DataFile, DataSource, Haystack, NoData};
 pub use journal::{Journal, NoJournal};
 pub use options::{PromptStyle, Shard, TaskOptions};
 pub use record::{Attempt, SampleRecord, Stop};

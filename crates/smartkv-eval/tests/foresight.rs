@@ -207,7 +207,7 @@ fn comparisons_tell_only_those_that_ask() {
         ..options(
             Protocol::Decode,
             Windows {
-                count: 2,
+                count: 2.into(),
                 ..WINDOWS
             },
         )

@@ -1,6 +1,6 @@
 //! Where the data of a benchmark comes from.
 
-use crate::error::Result;
+use crate::error::{EvalError, Result};
 use std::path::PathBuf;
 
 /// A file of a data set, on this machine.
@@ -43,4 +43,18 @@ pub trait DataSource: Sync {
     /// # Errors
     /// A text that is unknown, missing or not UTF-8.
     fn text(&self, name: &str) -> Result<Haystack>;
+}
+
+/// Has nothing: for tasks that make their own samples.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoData;
+
+impl DataSource for NoData {
+    fn files(&self, root: &str, _names: &[&str]) -> Result<Vec<DataFile>> {
+        Err(EvalError::Task(format!("no source for the data `{root}`")))
+    }
+
+    fn text(&self, name: &str) -> Result<Haystack> {
+        Err(EvalError::Task(format!("no source for the text `{name}`")))
+    }
 }

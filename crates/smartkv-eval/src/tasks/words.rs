@@ -33,6 +33,10 @@ impl Words {
         Ok(Self(words))
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
