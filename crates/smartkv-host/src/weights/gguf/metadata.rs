@@ -143,6 +143,23 @@ impl Metadata {
         })
     }
 
+    /// The array of truth values under `key`, if there is one. Numbers count as true unless 0.
+    ///
+    /// # Errors
+    /// A value of another type.
+    pub fn bools(&self, key: &str) -> Result<Option<Vec<bool>>> {
+        self.get(key, "an array of truth values", |value| match value {
+            Value::Array(values) => values
+                .iter()
+                .map(|value| match value {
+                    Value::Bool(value) => Some(*value),
+                    other => other.as_i64().map(|value| value != 0),
+                })
+                .collect(),
+            _ => None,
+        })
+    }
+
     /// A list of whole numbers.
     ///
     /// # Errors
