@@ -22,13 +22,24 @@ import numpy as np
 import torch
 import transformers
 from safetensors.numpy import load_file, save_file
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import (
+    AddedToken,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
+from transformers.convert_slow_tokenizer import generate_merges
 
 VOCAB, HIDDEN, INNER, HEAD_DIM, TOKENS, CONTEXT = 256, 48, 32, 16, 41, 128
 WINDOW, ORIGINAL = 9, 24
 TEXT = "the river ran past the mill and under the bridge, and the children ran along the bank "
 TEXTS = ["", "the river", " the  mill", "naïve 日本 🙂\n\nend ", "a<s>b </s>"]
 SPECIAL = ["<unk>", "<s>", "</s>"]
+PIECES = len(SPECIAL) + 256
 
 COMMON = {
     "vocab_size": VOCAB,
@@ -177,6 +188,11 @@ def weights_of(model: torch.nn.Module, seed: int) -> dict[str, np.ndarray]:
     return weights
 
 
+def scores_of(vocab: dict[str, int]) -> dict[str, float]:
+    """As SentencePiece gives them: pieces that were learned later are worth less."""
+    return {token: -float(index) for token, index in vocab.items()}
+
+
 def make_tokenizer() -> Tokenizer:
     """A BPE with bytes to fall back to, of the kind that SentencePiece models become."""
     space = "▁"
@@ -192,7 +208,7 @@ def make_tokenizer() -> Tokenizer:
         vocab[f"<0x{byte:02X}>"] = len(vocab)
     for token in learned["vocab"]:
         vocab.setdefault(token, len(vocab))
-    merges = [tuple(m if isinstance(m, list) else m.split(" ")) for m in learned["merges"]]
+    merges = generate_merges(vocab, scores_of(vocab), skip_tokens=list(vocab)[:PIECES])
     tokenizer = Tokenizer(
         models.BPE(vocab, merges, unk_token=SPECIAL[0], fuse_unk=True, byte_fallback=True)
     )
@@ -291,7 +307,7 @@ OTHERS = {
 }
 
 
-def write_gguf(out: Path, kind: str, variant: str) -> None:
+def write_gguf(out: Path, kind: str, variant: str, tokenizer: Tokenizer) -> None:
     """The same weights and config under the names that llama.cpp's converter writes."""
     config = json.loads((out / kind / variant / "config.json").read_text())
     weights = load_file(out / kind / "model.safetensors")
@@ -325,14 +341,25 @@ def write_gguf(out: Path, kind: str, variant: str) -> None:
         writer.add_float32(f"{architecture}.rope.freq_base_swa", config["rope_local_base_freq"])
         writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
         writer.add_rope_scaling_factor(config["rope_scaling"]["factor"])
-    # As many bytes as fit and a merge: these files are about the decoder.
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokens = [*SPECIAL, *alphabet[: VOCAB - 4], "!!"]
     writer.add_vocab_size(VOCAB)
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("qwen2" if kind.startswith("qwen") else "gpt-2")
-    writer.add_token_list(tokens)
-    writer.add_token_merges(["! !"])
+    if gemma or kind == "phi3":
+        vocab = tokenizer.get_vocab()
+        tokens = sorted(vocab, key=vocab.get)
+        scores, types = scores_of(vocab), gguf.TokenType
+        types = [types.UNKNOWN, *[types.CONTROL] * 2, *[types.BYTE] * 256]
+        types += [gguf.TokenType.NORMAL] * (len(tokens) - PIECES)
+        writer.add_tokenizer_model("llama")
+        writer.add_token_list(tokens)
+        writer.add_token_scores([scores[token] for token in tokens])
+        writer.add_token_types(types)
+        writer.add_unk_token_id(0)
+    else:
+        # As many bytes as fit and a merge: these files are about the decoder.
+        alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+        writer.add_tokenizer_model("gpt2")
+        writer.add_tokenizer_pre("qwen2" if kind.startswith("qwen") else "gpt-2")
+        writer.add_token_list([*SPECIAL, *alphabet[: VOCAB - 4], "!!"])
+        writer.add_token_merges(["! !"])
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
     parts = {**PARTS, **(GEMMA_PARTS if gemma else {})}
@@ -372,7 +399,7 @@ def main() -> None:
     tokenizer = make_tokenizer()
     tokenizer.save(str(out / "tokenizer.json"), pretty=False)
     for kind, variant in [("qwen2", "default"), ("gemma2", "by-head")]:
-        write_gguf(out, kind, variant)
+        write_gguf(out, kind, variant, tokenizer)
     golden = {
         "made_with": {"transformers": transformers.__version__, "torch": torch.__version__},
         "tokens": tokens,

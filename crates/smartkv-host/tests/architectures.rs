@@ -239,8 +239,14 @@ fn gguf_files_give_the_same_logits() {
 
 #[test]
 fn bytes_that_are_no_token_fall_back() {
-    let model = model("mistral/default");
-    let tokenizer = model.tokenizer();
+    let gguf = folder().join("gemma2/by-head/model.gguf");
+    for model in [model("mistral/default"), load(&gguf, WeightMode::F32)] {
+        fall_back(model.tokenizer());
+    }
+}
+
+fn fall_back(tokenizer: &smartkv_host::Tokenizer) {
+    assert_eq!((tokenizer.bos(), tokenizer.eos()), (Some(1), &[2][..]));
     for case in expected()["encodings"].as_array().unwrap() {
         let text = case["text"].as_str().unwrap();
         let tokens = tokenizer.encode(text, false).unwrap();

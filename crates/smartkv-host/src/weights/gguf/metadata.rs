@@ -143,10 +143,10 @@ impl Metadata {
         })
     }
 
-    /// The array of truth values under `key`, if there is one. Numbers count as true unless 0.
+    /// A list of truth values; numbers are true unless 0.
     ///
     /// # Errors
-    /// A value of another type.
+    /// Another type.
     pub fn bools(&self, key: &str) -> Result<Option<Vec<bool>>> {
         self.get(key, "an array of truth values", |value| match value {
             Value::Array(values) => values
@@ -154,6 +154,23 @@ impl Metadata {
                 .map(|value| match value {
                     Value::Bool(value) => Some(*value),
                     other => other.as_i64().map(|value| value != 0),
+                })
+                .collect(),
+            _ => None,
+        })
+    }
+
+    /// A list of numbers.
+    ///
+    /// # Errors
+    /// Another type.
+    pub fn numbers(&self, key: &str) -> Result<Option<Vec<f64>>> {
+        self.get(key, "an array of numbers", |value| match value {
+            Value::Array(values) => values
+                .iter()
+                .map(|value| match value {
+                    Value::Float(value) => Some(*value),
+                    _ => None,
                 })
                 .collect(),
             _ => None,
