@@ -141,6 +141,7 @@ impl KvTuner {
     /// Every pair with its error in one layer, over all windows, heads and sampled queries.
     fn errors(&self, samples: &Samples, layer: usize) -> Result<Vec<Offer>> {
         let shape = samples.shape;
+        let scoring = samples.scoring(layer);
         let mut noise = [[0.0; CHOICES.len()]; CHOICES.len()];
         let mut signal = 0.0;
         for window in 0..samples.windows() {
@@ -154,7 +155,7 @@ impl KvTuner {
                 for q_head in kv_head * group..(kv_head + 1) * group {
                     let q = samples.queries(window, layer, q_head);
                     let weigh = |keys: &[f32]| {
-                        attention_weights(&q, positions, keys, shape.head_dim, shape.scale)
+                        attention_weights(&q, positions, keys, shape.head_dim, scoring)
                     };
                     let out = mix(&weigh(&keys), positions, &values, shape.head_dim);
                     signal += squares(out.iter().copied());

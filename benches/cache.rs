@@ -222,6 +222,7 @@ impl Inputs {
             q: &self.q,
             k: &self.k,
             v: &self.v,
+            window: None,
         }
     }
 

@@ -28,7 +28,7 @@ fn rope() -> Rope {
 fn samples(seed: u64) -> Samples {
     let plain = registry::strategy(&serde_json::json!({"type": "f16"})).unwrap();
     let mut cache = Cache::builder(shape(), plain).build().unwrap();
-    let mut sampler = Sampler::new(&mut cache, Some(rope()), 4, seed).unwrap();
+    let mut sampler = Sampler::new(&mut cache, &rope(), 4, seed).unwrap();
     for window in 0..3 {
         sampler.begin(50);
         Inputs::new(shape(), 50, seed + window).run(&mut sampler, &[50]);

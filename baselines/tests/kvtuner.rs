@@ -6,7 +6,7 @@
 use smartkv_baselines::kvtuner::KvTuner;
 use smartkv_core::contract::Inputs;
 use smartkv_core::{
-    Cache, CacheShape, Calibration as _, MeasuredHook as _, Sampler, Samples, Strategy as _,
+    Cache, CacheShape, Calibration as _, MeasuredHook as _, Ropes, Sampler, Samples, Strategy as _,
     registry,
 };
 use std::sync::Arc;
@@ -18,7 +18,7 @@ fn shape(layers: usize) -> CacheShape {
 fn samples() -> Samples {
     let plain = registry::strategy(&serde_json::json!({"type": "f16"})).unwrap();
     let mut cache = Cache::builder(shape(3), plain).build().unwrap();
-    let mut sampler = Sampler::new(&mut cache, None, 6, 1).unwrap();
+    let mut sampler = Sampler::new(&mut cache, Ropes::default(), 6, 1).unwrap();
     for window in 0..2 {
         sampler.begin(24);
         Inputs::new(shape(3), 24, window).run(&mut sampler, &[24]);

@@ -142,7 +142,7 @@ impl CacheSpec {
     /// The empty cache of one sequence.
     pub(super) fn build(&self, model: &Model) -> anyhow::Result<Cache> {
         let builder = Cache::builder(model.cache_shape(1)?, self.strategy.strategy.clone())
-            .rope(model.rope())
+            .rope(model.ropes())
             .budget(self.budget)
             .prefill(self.prefill)
             .seed(self.seed)

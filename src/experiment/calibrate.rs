@@ -127,8 +127,7 @@ fn sample(run: &CalibrationRun<'_>, progress: &dyn Progress) -> anyhow::Result<(
     let mut cache = Cache::builder(shape, f16)
         .kernels(smartkv_kernels::best())
         .build()?;
-    let rope = Some(model.rope().clone());
-    let mut sampler = Sampler::new(&mut cache, rope, run.queries, run.seed)?;
+    let mut sampler = Sampler::new(&mut cache, model.ropes(), run.queries, run.seed)?;
     progress.begin(windows * needed);
     progress.message("sampling");
     for start in starts {

@@ -222,7 +222,7 @@ fn together(
     let shape = run.model.cache_shape(1)?;
     let build = |spec: &StrategySpec, budget| {
         Cache::builder(shape, spec.strategy.clone())
-            .rope(run.model.rope())
+            .rope(run.model.ropes())
             .budget(budget)
             .prefill(run.prefill)
             .seed(run.seed)

@@ -38,7 +38,7 @@ impl Evaluation<'_> {
             .budget(settings.budget)
             .prefill(settings.prefill)
             .seed(settings.seed)
-            .rope(self.model.rope())
+            .rope(self.model.ropes())
             .kernels(smartkv_kernels::best());
         Ok(builder.build()?)
     }

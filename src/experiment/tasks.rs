@@ -159,7 +159,7 @@ fn sides(run: &TaskEvaluation<'_>) -> anyhow::Result<Vec<Side>> {
             .budget(candidate.budget)
             .prefill(run.prefill)
             .seed(run.options.seed)
-            .rope(run.model.rope())
+            .rope(run.model.ropes())
             .kernels(smartkv_kernels::best())
             .build()
             .with_context(|| candidate.name.clone())?;

@@ -13,6 +13,7 @@ mod simulate;
 #[cfg(test)]
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
 mod tests;
+mod visible;
 mod watched;
 
 use crate::budget::Budget;
@@ -23,7 +24,7 @@ use crate::kernels::{Kernels, Reference};
 use crate::layout::Layout;
 use crate::memory::Memory;
 use crate::registry::{self, Kind};
-use crate::rope::Rope;
+use crate::rope::Ropes;
 use crate::shape::CacheShape;
 use crate::strategy::{Seen, Strategy, Tracker, Watch};
 use crate::trace::Trace;
@@ -34,6 +35,7 @@ use rayon::prelude::*;
 use segment::Columns;
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, OnceLock};
+use visible::Limits;
 
 /// When a prompt is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -54,7 +56,7 @@ pub struct CacheBuilder {
     budget: Option<Budget>,
     prefill: Prefill,
     seed: u64,
-    rope: Option<Arc<Rope>>,
+    ropes: Ropes,
     kernels: &'static dyn Kernels,
 }
 
@@ -80,10 +82,11 @@ impl CacheBuilder {
         self
     }
 
-    /// The host's rotation of keys and queries, for strategies that store keys before it.
+    /// The host's rotation of keys and queries, for strategies that store keys before it: one for
+    /// all layers, or each layer's own.
     #[must_use]
-    pub fn rope(mut self, rope: &Rope) -> Self {
-        self.rope = Some(Arc::new(rope.clone()));
+    pub fn rope(mut self, ropes: impl Into<Ropes>) -> Self {
+        self.ropes = ropes.into();
         self
     }
 
@@ -106,7 +109,7 @@ impl CacheBuilder {
             budget,
             prefill,
             seed,
-            rope,
+            ropes,
             kernels,
         } = self;
         shape.check()?;
@@ -124,7 +127,8 @@ impl CacheBuilder {
         let (positions, scores, memory, energies) =
             guarded(Kind::Strategy, name, "tracker", watched)?;
         let columns = Columns {
-            positions: layout.positions || positions,
+            // Masks look at positions.
+            positions: layout.positions || positions || shape.windows,
             scores,
             memory: memory + usize::from(layout.drift > 0.0),
             energies,
@@ -154,7 +158,7 @@ impl CacheBuilder {
             budget,
             prefill,
             seed,
-            rope,
+            ropes,
             simulated_bytes: 0,
             kernels,
         };
@@ -177,7 +181,7 @@ pub struct Cache {
     budget: Option<Budget>,
     prefill: Prefill,
     seed: u64,
-    rope: Option<Arc<Rope>>,
+    ropes: Ropes,
     /// What a simulated strategy would have stored for the rows that left the window.
     simulated_bytes: u64,
     kernels: &'static dyn Kernels,
@@ -234,7 +238,7 @@ impl Cache {
             budget: None,
             prefill: Prefill::default(),
             seed: 0,
-            rope: None,
+            ropes: Ropes::default(),
             kernels: &Reference,
         }
     }
@@ -302,19 +306,14 @@ impl Cache {
             Some(simulation) if simulation.before_rope() => Some("stores keys"),
             _ => self.layout.queries.then_some("looks at queries"),
         };
-        match (&self.rope, needed) {
-            (Some(rope), Some(_)) => rope.check(self.shape.head_dim),
-            (None, Some(does)) => Err(Error::parameter(
-                "rope",
-                "none",
-                format!(
-                    "`{}` {does} before their rotary embedding: expected the model's, given to \
-                     the cache's builder",
-                    self.strategy.typetag_name()
-                ),
-            )),
-            (_, None) => Ok(()),
-        }
+        let Some(does) = needed else {
+            return Ok(());
+        };
+        let name = self.strategy.typetag_name();
+        self.ropes.check(
+            &self.shape,
+            &format!("`{name}` {does} before their rotary embedding"),
+        )
     }
 
     /// The lanes of `layer` for `sequence`, by index into `lanes`.
@@ -371,6 +370,7 @@ impl Cache {
         } = self.shape;
         let (sequence, head) = (index / kv_heads, index % kv_heads);
         work.tokens = step.lens[sequence];
+        work.position = self.seen[sequence];
         let watch = watch(self.strategy.as_ref());
         let (seed, seen) = (self.seed, self.seen[sequence]);
         work.watched.choose(watch, seed, seen, work.tokens);
@@ -399,7 +399,7 @@ impl Cache {
         if let Some(gauge) = &mut lane.gauge {
             gauge.observe(&work.q, head_dim);
         }
-        if let (Some(queries), Some(rope)) = (&mut lane.queries, &self.rope) {
+        if let (Some(queries), Some(rope)) = (&mut lane.queries, self.ropes.layer(step.layer)) {
             let tokens = work.q.chunks_exact(group * head_dim);
             let positions = self.seen[sequence]..;
             // The queries of sinks are as unlike the others as their keys.
@@ -409,6 +409,9 @@ impl Cache {
             {
                 queries.observe(rope, position, q);
             }
+        }
+        if self.shape.softcap.is_some() {
+            lane.frame.offsets(&work.q, head_dim, &mut work.offsets);
         }
         lane.frame.queries(&mut work.q, head_dim);
         let position = u32::try_from(self.seen[sequence]).unwrap_or(u32::MAX);
@@ -517,6 +520,10 @@ impl KvHook for Cache {
         let heads = Heads {
             group: self.shape.group(),
             head_dim,
+            limits: Limits {
+                window: step.window,
+                softcap: self.shape.softcap,
+            },
         };
         let first = self.lane_index(step.layer, 0, 0);
         let mut all = std::mem::take(&mut self.lanes);

@@ -6,11 +6,11 @@
 
 mod attention;
 
-pub use attention::{attention_weights, mix};
+pub use attention::{Scoring, attention_weights, mix};
 
 use crate::error::{Error, Result};
 use crate::hook::{AttnStep, KvHook};
-use crate::rope::Rope;
+use crate::rope::Ropes;
 use crate::shape::CacheShape;
 use crate::trace::Trace;
 use half::f16;
@@ -34,7 +34,9 @@ pub struct Samples {
     pub shape: CacheShape,
     /// Seed of everything random in what is made of them.
     pub seed: u64,
-    rope: Option<Rope>,
+    ropes: Ropes,
+    /// Newest tokens that a query sees, by layer.
+    limits: Vec<Option<usize>>,
     windows: Vec<Window>,
 }
 
@@ -94,15 +96,25 @@ impl Samples {
         layer: usize,
         kv_head: usize,
     ) -> Result<Vec<f32>> {
-        let Some(rope) = &self.rope else {
-            let expected = "the samples come without the model's rotary embedding: expected it";
-            return Err(Error::parameter("rope", "none", expected));
-        };
+        self.ropes
+            .check(&self.shape, "keys are wanted before their rotary embedding")?;
+        let rope = self.ropes.layer(layer);
         let mut keys = self.keys(window, layer, kv_head);
         let rows = keys.chunks_exact_mut(self.shape.head_dim);
-        rows.enumerate()
-            .for_each(|(position, row)| rope.unrotate(row, position));
+        for (rope, (position, row)) in rope.into_iter().cycle().zip(rows.enumerate()) {
+            rope.unrotate(row, position);
+        }
         Ok(keys)
+    }
+
+    /// What a layer's attention makes of dot products of queries and keys.
+    #[must_use]
+    pub fn scoring(&self, layer: usize) -> Scoring {
+        Scoring {
+            scale: self.shape.scale,
+            softcap: self.shape.softcap,
+            window: self.limits[layer],
+        }
     }
 
     /// Values of one kv head in one window: `[tokens, head_dim]`.
@@ -140,10 +152,10 @@ impl<'a> Sampler<'a> {
     /// Keeps what `hook`, a cache for one sequence, is given; `queries` of each window.
     ///
     /// # Errors
-    /// A hook for more than one sequence, or a rotation that does not fit its heads.
+    /// A hook for more than one sequence.
     pub fn new(
         hook: &'a mut dyn KvHook,
-        rope: Option<Rope>,
+        ropes: impl Into<Ropes>,
         queries: usize,
         seed: u64,
     ) -> Result<Self> {
@@ -152,12 +164,11 @@ impl<'a> Sampler<'a> {
             let expected = "samples are taken from one sequence: expected a batch of 1";
             return Err(Error::parameter("batch", shape.batch, expected));
         }
-        rope.as_ref()
-            .map_or(Ok(()), |rope| rope.check(shape.head_dim))?;
         let samples = Samples {
             shape,
             seed,
-            rope,
+            ropes: ropes.into(),
+            limits: vec![None; shape.layers],
             windows: Vec::new(),
         };
         Ok(Self {
@@ -235,6 +246,7 @@ impl KvHook for Sampler<'_> {
         let Some(window) = self.samples.windows.last_mut() else {
             return Ok(());
         };
+        self.samples.limits[layer] = step.window;
         let rows = &mut window.layers[layer];
         let shape = &self.samples.shape;
         let half = |x: &f32| f16::from_f32(*x);
@@ -277,7 +289,7 @@ mod tests {
     use crate::cache::Cache;
     use crate::contract::Inputs;
     use crate::strategy::Strategy;
-    use crate::{Format, Layout, Tier};
+    use crate::{Format, Layout, Rope, Tier};
 
     /// The uncompressed cache: those that are registered live elsewhere.
     #[crate::config]
@@ -295,7 +307,7 @@ mod tests {
             .build()
             .unwrap();
         let rope = Rope::new(vec![0.1; inputs.shape.head_dim / 2], false);
-        let mut sampler = Sampler::new(&mut cache, Some(rope), 5, seed).unwrap();
+        let mut sampler = Sampler::new(&mut cache, &rope, 5, seed).unwrap();
         for _ in 0..2 {
             sampler.begin(chunks.iter().sum());
             inputs.run(&mut sampler, chunks);
@@ -365,7 +377,9 @@ mod tests {
     fn what_cannot_be_sampled_is_refused() {
         let shape = CacheShape::new(1, 2, 2, 1, 16).unwrap();
         let mut cache = Cache::builder(shape, Arc::new(Plain {})).build().unwrap();
-        let error = Sampler::new(&mut cache, None, 5, 0).err().unwrap();
+        let error = Sampler::new(&mut cache, Ropes::default(), 5, 0)
+            .err()
+            .unwrap();
         assert!(error.to_string().contains("batch = 2"), "{error}");
     }
 }

@@ -23,6 +23,9 @@ pub struct AttnStep<'a> {
     pub k: &'a [f32],
     /// Values: `[batch, tokens, kv_heads, head_dim]`.
     pub v: &'a [f32],
+    /// Newest tokens that a query sees in this layer, its own among them; every one if `None`.
+    /// Only for a shape with [`windows`](CacheShape::windows).
+    pub window: Option<usize>,
 }
 
 impl AttnStep<'_> {
@@ -58,7 +61,15 @@ impl AttnStep<'_> {
                 self.tokens
             )));
         }
-        Ok(())
+        match self.window {
+            Some(0) => Err(Error::Step(
+                "a window of 0 tokens, expected at least the query's own".into(),
+            )),
+            Some(window) if !shape.windows => Err(Error::Step(format!(
+                "a window of {window} tokens, but the cache was built for a shape without windows"
+            ))),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -77,8 +88,9 @@ pub trait KvHook: Send {
     /// whoever holds them all can make room once. Nothing depends on it but memory.
     fn reserve(&mut self, _tokens: &[usize]) {}
 
-    /// Appends the step's keys and values, attends causally to everything held, and writes
-    /// `softmax(scale · q Kᵀ) V` to `out`, laid out like `q`.
+    /// Appends the step's keys and values, attends causally to everything held that is within the
+    /// step's window, and writes `softmax(scale · q Kᵀ) V`, scores bounded as the shape says, to
+    /// `out`, laid out like `q`.
     ///
     /// # Errors
     /// Slices that do not match the shape; keys, values or queries that are not finite.

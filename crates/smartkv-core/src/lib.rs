@@ -47,7 +47,7 @@ pub use packed::{PackedRows, Role, TILE_ROWS};
 pub use parameter::Parameter;
 pub use place::{Move, Place, Plan};
 pub use range::Range;
-pub use rope::Rope;
+pub use rope::{Rope, Ropes};
 pub use shape::CacheShape;
 pub use simulation::{Block, Simulation};
 pub use smartkv_macros::{allocator, config, split, strategy, task, tracker};

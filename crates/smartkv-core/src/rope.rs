@@ -1,7 +1,9 @@
 //! Rotary position embedding, as far as a cache must know it: to take it back.
 
 use crate::error::{Error, Result};
+use crate::shape::CacheShape;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// The rotation that a host applies to keys and queries before it hands them over.
 ///
@@ -123,6 +125,91 @@ impl Rope {
                 }
             }
         }
+    }
+}
+
+/// The rotations of a host's layers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ropes(Kind);
+
+#[derive(Debug, Clone, PartialEq)]
+enum Kind {
+    /// One for all layers.
+    Same(Arc<Rope>),
+    /// One a layer.
+    Each(Vec<Arc<Rope>>),
+    /// None, and why.
+    None(&'static str),
+}
+
+impl Ropes {
+    /// A rotation for each layer, in order.
+    #[must_use]
+    pub fn each(ropes: Vec<Arc<Rope>>) -> Self {
+        Self(Kind::Each(ropes))
+    }
+
+    /// No rotation that a cache could take back; `reason` is what an error says, such as "the
+    /// model's positions are learned".
+    #[must_use]
+    pub fn none(reason: &'static str) -> Self {
+        Self(Kind::None(reason))
+    }
+
+    /// The rotation of `layer`, if there is one.
+    #[must_use]
+    pub fn layer(&self, layer: usize) -> Option<&Rope> {
+        match &self.0 {
+            Kind::Same(rope) => Some(rope),
+            Kind::Each(ropes) => ropes.get(layer).map(AsRef::as_ref),
+            Kind::None(_) => None,
+        }
+    }
+
+    /// Checks that every layer has a rotation for its rows. `needed` begins the error where none is
+    /// known: who needs them.
+    ///
+    /// # Errors
+    /// A layer without a rotation, or with one that does not fit.
+    pub fn check(&self, shape: &CacheShape, needed: &str) -> Result<()> {
+        if let Kind::None(reason) = self.0 {
+            return Err(Error::parameter(
+                "rope",
+                "none",
+                format!("{needed}: {reason}"),
+            ));
+        }
+        for layer in 0..shape.layers {
+            let Some(rope) = self.layer(layer) else {
+                let expected =
+                    format!("{needed}: expected one for each of {} layers", shape.layers);
+                return Err(Error::parameter(
+                    "rope",
+                    format!("{layer} rotations"),
+                    expected,
+                ));
+            };
+            rope.check(shape.head_dim)?;
+        }
+        Ok(())
+    }
+}
+
+impl Default for Ropes {
+    fn default() -> Self {
+        Self::none("expected the model's, given to the cache's builder")
+    }
+}
+
+impl From<&Rope> for Ropes {
+    fn from(rope: &Rope) -> Self {
+        Self(Kind::Same(Arc::new(rope.clone())))
+    }
+}
+
+impl From<&Ropes> for Ropes {
+    fn from(ropes: &Ropes) -> Self {
+        ropes.clone()
     }
 }
 

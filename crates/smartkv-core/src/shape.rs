@@ -24,6 +24,13 @@ pub struct CacheShape {
     pub head_dim: usize,
     /// Factor on `q·k` before the softmax, usually `1/√head_dim`.
     pub scale: f32,
+    /// Bound of the scaled scores, if any: a score `s` becomes `softcap · tanh(s / softcap)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub softcap: Option<f32>,
+    /// Whether steps may have a window ([`AttnStep::window`](crate::AttnStep::window)). Rows then
+    /// keep their positions, 4 bytes each.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub windows: bool,
 }
 
 impl CacheShape {
@@ -51,12 +58,15 @@ impl CacheShape {
             kv_heads,
             head_dim,
             scale,
+            softcap: None,
+            windows: false,
         };
         shape.check()?;
         Ok(shape)
     }
 
-    /// Checks the invariants listed at [`CacheShape::new`].
+    /// Checks the invariants listed at [`CacheShape::new`], and that scores have a sound scale and
+    /// bound.
     ///
     /// # Errors
     /// [`Error::Shape`] naming the broken invariant.
@@ -83,6 +93,13 @@ impl CacheShape {
                 "head_dim {}: expected a multiple of 8 up to {MAX_HEAD_DIM}",
                 self.head_dim
             )));
+        }
+        for (what, value) in [("scale", Some(self.scale)), ("softcap", self.softcap)] {
+            if let Some(value) = value.filter(|value| !value.is_finite() || *value <= 0.0) {
+                return Err(Error::Shape(format!(
+                    "{what} {value}: expected a number above 0"
+                )));
+            }
         }
         Ok(())
     }

@@ -5,7 +5,7 @@
 //! queries after the prompt. A second run over the same tokens can then be told
 //! ([`KvHook::foresee`]).
 
-use crate::calibration::attention_weights;
+use crate::calibration::{Scoring, attention_weights};
 use crate::error::{Error, Result};
 use crate::hook::{AttnStep, KvHook};
 use crate::shape::CacheShape;
@@ -141,8 +141,14 @@ impl KvHook for TraceRecorder<'_> {
             kv_heads,
             head_dim,
             scale,
+            softcap,
             ..
         } = self.trace.shape;
+        let scoring = Scoring {
+            scale,
+            softcap,
+            window: step.window,
+        };
         let (start, queries, every) = (self.trace.start, self.trace.queries, self.trace.step);
         let (tokens, group) = (start + queries, q_heads / kv_heads);
         // Tokens of this step whose attention is traced, and their positions.
@@ -164,7 +170,7 @@ impl KvHook for TraceRecorder<'_> {
                     step.q[at..at + head_dim].iter().copied()
                 };
                 let q: Vec<f32> = traced.clone().flat_map(row).collect();
-                let weights = attention_weights(&q, &positions, keys, head_dim, scale);
+                let weights = attention_weights(&q, &positions, keys, head_dim, scoring);
                 let mut weights = weights.as_slice();
                 for &position in &positions {
                     let own;

@@ -7,6 +7,7 @@ use crate::linear::Threads;
 use crate::logits::{Collector, Logits, LogitsFor};
 use crate::model::Model;
 use crate::ragged::Ragged;
+use crate::rope::Angles;
 use crate::scratch::{Scratch, Stream, Temps, sized};
 use rayon::prelude::*;
 use smartkv_core::{AttnStep, KvHook};
@@ -24,6 +25,9 @@ struct Placement {
     ragged: Ragged,
     /// Position of each row in its sequence.
     positions: Vec<usize>,
+    /// Tokens that each row's sequence reaches: with this step, or with the whole prompt that it
+    /// is a part of.
+    lengths: Vec<usize>,
 }
 
 impl Model {
@@ -46,7 +50,8 @@ impl Model {
     ) -> Result<Logits> {
         self.check(tokens, hook)?;
         let wanted: Vec<Range<usize>> = tokens.iter().map(|t| wanted(logits, t.len())).collect();
-        self.step(tokens, hook, &wanted, more_prompt)
+        let lengths = reached(tokens, hook);
+        self.step(tokens, hook, &lengths, &wanted, more_prompt)
     }
 
     /// Runs whole prompts, `chunk` tokens of each sequence at a time; every step but the last says
@@ -71,6 +76,7 @@ impl Model {
         self.check(tokens, hook)?;
         let lengths: Vec<usize> = tokens.iter().map(|tokens| tokens.len()).collect();
         hook.reserve(&lengths);
+        let lengths = reached(tokens, hook);
         let longest = tokens.iter().map(|t| t.len()).max().unwrap_or(0);
         let mut collector = Collector::new(tokens.len(), self.description.vocab);
         for start in (0..longest).step_by(chunk) {
@@ -88,7 +94,7 @@ impl Model {
                     _ => wanted(logits, part.len()),
                 })
                 .collect();
-            collector.push(&self.step(&part, hook, &wanted, end < longest)?);
+            collector.push(&self.step(&part, hook, &lengths, &wanted, end < longest)?);
         }
         Ok(collector.finish())
     }
@@ -131,6 +137,7 @@ impl Model {
         &self,
         tokens: &[&[u32]],
         hook: &mut dyn KvHook,
+        lengths: &[usize],
         wanted: &[Range<usize>],
         more_prompt: bool,
     ) -> Result<Logits> {
@@ -140,13 +147,16 @@ impl Model {
             .map(|(sequence, new)| (hook.seen(sequence), new.len()));
         let place = Placement {
             positions: seen.flat_map(|(seen, new)| seen..seen + new).collect(),
+            lengths: (tokens.iter().zip(lengths))
+                .flat_map(|(new, &length)| std::iter::repeat_n(length, new.len()))
+                .collect(),
             ragged: Ragged::new(tokens.iter().map(|tokens| tokens.len()).collect()),
         };
         let rows = place.ragged.rows();
         let mut scratch = self.scratches.take(&self.description, rows);
         // On a thread of the pool, so that its others need not be woken for every product.
         let logits = rayon::scope(|_| {
-            self.embed(tokens, &mut scratch.stream.x)?;
+            self.embed(tokens, &place.positions, &mut scratch.stream.x)?;
             self.layers(&mut scratch, &place, hook)?;
             let logits = self.logits(&mut scratch, &place.ragged, wanted)?;
             hook.end_step(more_prompt)?;
@@ -160,11 +170,21 @@ impl Model {
         logits
     }
 
-    /// Looks up the embeddings of all tokens.
-    fn embed(&self, tokens: &[&[u32]], x: &mut [f32]) -> Result<()> {
-        let rows = x.chunks_exact_mut(self.description.hidden);
-        for (row, &id) in rows.zip(tokens.iter().copied().flatten()) {
+    /// Looks up the embeddings of all tokens, and of their positions where those are learned.
+    fn embed(&self, tokens: &[&[u32]], positions: &[usize], x: &mut [f32]) -> Result<()> {
+        let d = &self.description;
+        let rows = x.chunks_exact_mut(d.hidden);
+        let ids = tokens.iter().copied().flatten();
+        let mut learned = vec![0.0; d.hidden];
+        for (row, (&id, &position)) in rows.zip(ids.zip(positions)) {
             self.embedding.row(id as usize, row)?;
+            if d.embedding_scale != 1.0 {
+                row.iter_mut().for_each(|x| *x *= d.embedding_scale);
+            }
+            if let Some(table) = &self.positions {
+                table.row(position, &mut learned)?;
+                row.iter_mut().zip(&learned).for_each(|(x, of)| *x += of);
+            }
         }
         // A row brings its surroundings with it: the tokens of a chunk nearly the whole table.
         if x.len() > MANY_ROWS * self.description.hidden {
@@ -180,22 +200,26 @@ impl Model {
         place: &Placement,
         hook: &mut dyn KvHook,
     ) -> Result<()> {
-        let Placement { ragged, positions } = place;
-        let angles = self
-            .rope
-            .angles(positions.iter().max().map_or(0, |last| last + 1));
+        let Placement {
+            ragged,
+            positions,
+            lengths,
+        } = place;
+        let rotations = self.rotations.iter();
+        let angles: Vec<Angles> = rotations.map(|r| r.angles(positions, lengths)).collect();
         let (stream, workers) = scratch.parts();
         let mut from = None;
-        for (index, layer) in self.layers.iter().enumerate() {
+        let layers = self.layers.iter().zip(&self.description.attention);
+        for (index, (layer, attention)) in layers.enumerate() {
             let between = Between {
                 description: &self.description,
                 from,
                 to: Some(layer),
-                angles: &angles,
+                angles: attention.rope.map(|rope| &angles[rope]),
                 takes_blocks: self.takes_blocks,
             };
-            between.run(stream, workers, positions)?;
-            attend(index, stream, ragged, hook)?;
+            between.run(stream, workers, ragged.rows())?;
+            attend(index, attention.window, stream, ragged, hook)?;
             from = Some(layer);
         }
         Ok(())
@@ -254,8 +278,14 @@ impl Model {
             leave(d, layer, x, attended, temps, threads)?;
         }
         let normed = sized(&mut temps.normed, x.len());
-        norm(x, &self.norm, d.rms_eps, normed, threads);
-        self.head.forward(normed, data, threads)
+        norm(x, &self.norm, d.norm_eps, normed, threads);
+        self.head.forward(normed, data, threads)?;
+        if let Some(cap) = d.logit_softcap {
+            for logit in data {
+                *logit = cap * (*logit / cap).tanh();
+            }
+        }
+        Ok(())
     }
 }
 
@@ -263,7 +293,13 @@ impl Model {
 const HEAD_ROWS: usize = 16;
 
 /// Hands a layer's queries, keys and values to the hook.
-fn attend(layer: usize, stream: &mut Stream, ragged: &Ragged, hook: &mut dyn KvHook) -> Result<()> {
+fn attend(
+    layer: usize,
+    window: Option<usize>,
+    stream: &mut Stream,
+    ragged: &Ragged,
+    hook: &mut dyn KvHook,
+) -> Result<()> {
     let Stream {
         q, k, v, attended, ..
     } = stream;
@@ -275,6 +311,7 @@ fn attend(layer: usize, stream: &mut Stream, ragged: &Ragged, hook: &mut dyn KvH
         q: &q,
         k: &k,
         v: &v,
+        window,
     };
     if ragged.is_dense() {
         return Ok(hook.attend(step, attended)?);
@@ -283,6 +320,14 @@ fn attend(layer: usize, stream: &mut Stream, ragged: &Ragged, hook: &mut dyn KvH
     hook.attend(step, &mut padded)?;
     ragged.unpad(&padded, attended);
     Ok(())
+}
+
+/// Tokens that each sequence has once it holds `tokens` as well.
+fn reached(tokens: &[&[u32]], hook: &dyn KvHook) -> Vec<usize> {
+    let new = tokens.iter().map(|tokens| tokens.len());
+    new.enumerate()
+        .map(|(sequence, new)| hook.seen(sequence) + new)
+        .collect()
 }
 
 /// The rows of a sequence of `length` tokens that get logits.

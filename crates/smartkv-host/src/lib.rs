@@ -40,7 +40,7 @@ pub mod template;
 pub mod tokenizer;
 pub mod weights;
 
-pub use description::{Description, Rope, RopeScaling};
+pub use description::{Activation, Description, LayerAttention, Norm, Rope, RopeScaling};
 pub use error::{Error, Result};
 pub use logits::{Logits, LogitsFor};
 pub use model::{LoadOptions, Model};

@@ -25,11 +25,25 @@ const FEW_ROWS: usize = 4;
 pub(crate) struct Source<'a> {
     pub(crate) weight: &'a RawTensor,
     pub(crate) bias: Option<&'a RawTensor>,
+    /// Whether the matrix is stored `[inputs, outputs]`: of plain formats only.
+    pub(crate) transposed: bool,
 }
 
 impl Source<'_> {
     fn outputs(&self) -> usize {
-        self.weight.rows()
+        if self.transposed {
+            self.weight.row_len()
+        } else {
+            self.weight.rows()
+        }
+    }
+
+    fn inputs(&self) -> usize {
+        if self.transposed {
+            self.weight.rows()
+        } else {
+            self.weight.row_len()
+        }
     }
 }
 
@@ -78,7 +92,8 @@ enum Held {
 }
 
 impl Held {
-    fn new(weight: &RawTensor, mode: WeightMode) -> Self {
+    fn new(source: &Source<'_>, mode: WeightMode) -> Self {
+        let weight = source.weight;
         match (mode, weight.stored()) {
             (WeightMode::F32, _) => Self::F32,
             (WeightMode::F16, _) => Self::F16,
@@ -88,6 +103,7 @@ impl Held {
                 GgmlDType::BF16 => Self::Bf16,
                 _ => blocks::packed_format(stored)
                     .filter(|format| smartkv_core::packed::tiled(*format, weight.row_len()))
+                    .filter(|_| !source.transposed)
                     .map_or(Self::F32, Self::Packed),
             },
         }
@@ -120,25 +136,25 @@ impl Linear {
         mode: WeightMode,
         kernels: &'static dyn Kernels,
     ) -> Result<Self> {
-        let inputs = sources[0].weight.row_len();
+        let inputs = sources[0].inputs();
         let mut parts: Vec<Part> = Vec::new();
         let (mut first, mut bytes) = (0, 0);
-        let held = |source: &Source<'_>| Held::new(source.weight, mode);
+        let held = |source: &Source<'_>| Held::new(source, mode);
         for alike in sources.chunk_by(|a, b| held(a) == held(b)) {
-            let weights: Vec<&RawTensor> = alike.iter().map(|source| source.weight).collect();
             let outputs = alike.iter().map(Source::outputs).sum();
             let elements = outputs * inputs;
             let (weight, size) = match held(&alike[0]) {
-                Held::F32 => (Weight::F32(floats::tensor(&weights)?), elements * 4),
+                Held::F32 => (Weight::F32(floats::tensor(alike)?), elements * 4),
                 Held::F16 => (
-                    Weight::F16(floats::convert(&weights, f16::from_f32)?),
+                    Weight::F16(floats::convert(alike, f16::from_f32)?),
                     elements * 2,
                 ),
                 Held::Bf16 => (
-                    Weight::Bf16(floats::convert(&weights, bf16::from_f32)?),
+                    Weight::Bf16(floats::convert(alike, bf16::from_f32)?),
                     elements * 2,
                 ),
                 Held::Packed(format) => {
+                    let weights: Vec<&RawTensor> = alike.iter().map(|s| s.weight).collect();
                     let packed = Packed::load(&weights, format, kernels)?;
                     let bytes = packed.bytes();
                     (Weight::Packed(packed), bytes)

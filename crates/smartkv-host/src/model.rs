@@ -4,16 +4,16 @@ use crate::description::{self, Description};
 use crate::error::Result;
 use crate::files::{read_json, read_text};
 use crate::heap;
-use crate::layer::{Layer, Loader};
+use crate::layer::{Layer, Loader, Norm};
 use crate::linear::Linear;
-use crate::rope::RopeTable;
+use crate::rope::{self, Rotation};
 use crate::scratch::Scratches;
 use crate::template::ChatTemplate;
 use crate::tokenizer::{self, Tokenizer};
-use crate::weights::{RawTensor, WeightMode, gguf, open_safetensors};
+use crate::weights::{Names, RawTensor, WeightMode, gguf, open_safetensors};
 use rayon::prelude::*;
 use serde_json::Value;
-use smartkv_core::{CacheShape, Rope};
+use smartkv_core::{CacheShape, Ropes};
 use std::path::Path;
 
 /// How to load a model.
@@ -31,10 +31,14 @@ pub struct Model {
     template: Option<ChatTemplate>,
     /// Looked up row by row in the mapped file, so that no decoded copy is held.
     pub(crate) embedding: RawTensor,
+    /// The embeddings of positions, looked up likewise.
+    pub(crate) positions: Option<RawTensor>,
     pub(crate) layers: Vec<Layer>,
-    pub(crate) norm: Vec<f32>,
+    pub(crate) norm: Norm,
     pub(crate) head: Linear,
-    pub(crate) rope: RopeTable,
+    /// By the index that the description gives layers.
+    pub(crate) rotations: Vec<Rotation>,
+    ropes: Ropes,
     /// Whether the layers take many rows block by block.
     pub(crate) takes_blocks: bool,
     pub(crate) scratches: Scratches,
@@ -66,7 +70,12 @@ impl Model {
             let eos = text(eos.and_then(|id| u32::try_from(id).ok()));
             ChatTemplate::new(source, text(tokenizer.bos()), eos)
         });
-        let loader = Loader::gguf(&weights, &description, options.weights);
+        let loader = Loader::new(
+            &weights,
+            &description,
+            options.weights,
+            Names::gguf(&description.architecture),
+        );
         Self::build(&loader, description.clone(), tokenizer, template)
     }
 
@@ -76,7 +85,12 @@ impl Model {
         let tokenizer = tokenizer::from_hf(folder)?;
         let template = folder_template(folder)?;
         let weights = open_safetensors(folder)?;
-        let loader = Loader::hf(&weights, &description, options.weights);
+        let loader = Loader::new(
+            &weights,
+            &description,
+            options.weights,
+            Names::hf(&description.architecture),
+        );
         Self::build(&loader, description.clone(), tokenizer, template)
     }
 
@@ -87,6 +101,7 @@ impl Model {
         template: Option<ChatTemplate>,
     ) -> Result<Self> {
         let embedding = loader.embedding()?.clone();
+        let positions = loader.positions()?.cloned();
         // In two steps, so that of several bad tensors the first is named, not the fastest.
         let layers: Vec<Result<Layer>> = (0..description.layers)
             .into_par_iter()
@@ -102,9 +117,13 @@ impl Model {
         };
         let weight_bytes = table
             + layers.iter().map(Layer::bytes).sum::<usize>()
-            + size_of_val(norm.as_slice())
+            + positions.as_ref().map_or(0, RawTensor::stored_bytes)
+            + norm.bytes()
             + head.bytes();
-        let rope = RopeTable::new(&description.rope, description.head_dim);
+        let (head_dim, context) = (description.head_dim, description.context_length);
+        let rotation = |rope| Rotation::new(rope, head_dim, context);
+        let rotations: Vec<Rotation> = description.ropes.iter().map(rotation).collect();
+        let of_layers: Vec<_> = description.attention.iter().map(|a| a.rope).collect();
         // Matrices are held as the kernels want them, so the file need not be in memory besides.
         loader.release();
         heap::trim();
@@ -115,10 +134,12 @@ impl Model {
             tokenizer,
             template,
             embedding,
+            positions,
             layers,
             norm,
             head,
-            rope,
+            ropes: rope::ropes(&rotations, &of_layers),
+            rotations,
             weight_bytes,
         })
     }
@@ -149,10 +170,11 @@ impl Model {
         self.description.cache_shape(batch)
     }
 
-    /// The rotation of keys and queries: strategies that store keys before it ask for it.
+    /// The rotation of keys and queries in each layer: strategies that store keys before it ask for
+    /// it. None where positions are learned, or where frequencies depend on the length reached.
     #[must_use]
-    pub fn rope(&self) -> &Rope {
-        self.rope.rope()
+    pub fn ropes(&self) -> &Ropes {
+        &self.ropes
     }
 
     /// Bytes of all weights as they are held: matrices as the [`WeightMode`] says, norms in f32,

@@ -114,6 +114,7 @@ impl KvHook for PlainCache {
             kv_heads,
             head_dim,
             scale,
+            softcap,
             ..
         } = self.shape;
         let group = self.shape.group();
@@ -129,12 +130,18 @@ impl KvHook for PlainCache {
                 return;
             }
             let lane = sequence * kv_heads + head / group;
-            let visible = (self.seen[sequence] + token + 1) * head_dim;
+            let end = self.seen[sequence] + token + 1;
+            let start = step.window.map_or(0, |window| end.saturating_sub(window));
+            let visible = start * head_dim..end * head_dim;
+            let score = |dot: f32| {
+                let score = scale * dot;
+                softcap.map_or(score, |cap| cap * (score / cap).tanh())
+            };
             attend_one(
                 q,
-                &keys[lane][..visible],
-                &values[lane][..visible],
-                scale,
+                &keys[lane][visible.clone()],
+                &values[lane][visible],
+                score,
                 out,
             );
         });
@@ -160,13 +167,20 @@ impl KvHook for PlainCache {
     }
 }
 
-/// One query over `keys` and `values` (`[tokens, head_dim]`), all visible.
-fn attend_one(q: &[f32], keys: &[f32], values: &[f32], scale: f32, out: &mut [f32]) {
+/// One query over `keys` and `values` (`[tokens, head_dim]`), all visible; `score` scales dot
+/// products.
+fn attend_one(
+    q: &[f32],
+    keys: &[f32],
+    values: &[f32],
+    score: impl Fn(f32) -> f32,
+    out: &mut [f32],
+) {
     let width = q.len();
     let dot = |key: &[f32]| q.iter().zip(key).map(|(q, k)| q * k).sum::<f32>();
     let mut scores: Vec<f32> = keys
         .chunks_exact(width)
-        .map(|key| scale * dot(key))
+        .map(|key| score(dot(key)))
         .collect();
     let max = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let mut sum = 0f64;

@@ -1,7 +1,7 @@
-//! Rotary position embedding: tables of sines and cosines, and the rotation of rows.
+//! Rotary position embedding: sines and cosines for the rows of a step, and the rotation of rows.
 
 use crate::description::{self, RopeScaling};
-use smartkv_core::Rope;
+use smartkv_core::{Rope, Ropes};
 use smartkv_kernels::Elementwise;
 use std::f64::consts::TAU;
 use std::sync::{Arc, RwLock};
@@ -9,38 +9,34 @@ use std::sync::{Arc, RwLock};
 /// Positions the table grows by at least.
 const GROWTH: usize = 1024;
 
-/// Sines and cosines by position, grown as sequences get longer.
+/// Sines and cosines of one rotation by position, grown as sequences get longer.
 ///
 /// Angles are computed in f64: at position 8000 an f32 angle is off by up to 5e-4.
 #[derive(Debug)]
 pub struct RopeTable {
-    rope: Rope,
+    rope: Arc<Rope>,
     rows: RwLock<Arc<Vec<f32>>>,
 }
 
 impl RopeTable {
-    /// An empty table for heads of `head_dim` channels, an even number.
-    #[must_use]
-    pub fn new(rope: &description::Rope, head_dim: usize) -> Self {
+    fn of(rope: Rope) -> Self {
         Self {
-            rope: rotation(rope, head_dim),
+            rope: Arc::new(rope),
             rows: RwLock::default(),
         }
+    }
+
+    /// An empty table for heads of `head_dim` channels, an even number, in a sequence that never
+    /// exceeds its original context.
+    #[must_use]
+    pub fn new(rope: &description::Rope, head_dim: usize) -> Self {
+        Self::of(rotation(rope, head_dim, 0))
     }
 
     /// The rotation that the table holds the angles of.
     #[must_use]
     pub fn rope(&self) -> &Rope {
         &self.rope
-    }
-
-    /// The angles of positions below `positions` at least.
-    pub(crate) fn angles(&self, positions: usize) -> Angles {
-        Angles {
-            rows: self.upto(positions),
-            pairs: self.rope.frequencies().len(),
-            interleaved: self.rope.interleaved(),
-        }
     }
 
     /// The table for positions below `positions` at least; row `p` holds `head_dim / 2` cosines,
@@ -65,78 +61,281 @@ impl RopeTable {
             let mut grown = Vec::with_capacity(positions.next_multiple_of(GROWTH) * width);
             grown.extend_from_slice(&rows);
             for position in have..positions.next_multiple_of(GROWTH) {
-                self.push_row(position, &mut grown);
+                push_row(&self.rope, position, &mut grown);
             }
             *rows = Arc::new(grown);
         }
         rows.clone()
     }
 
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        reason = "f32 table"
-    )]
-    fn push_row(&self, position: usize, rows: &mut Vec<f32>) {
-        let angles = self
-            .rope
-            .frequencies()
-            .iter()
-            .map(|frequency| position as f64 * frequency);
-        rows.extend(angles.clone().map(|angle| angle.cos() as f32));
-        rows.extend(angles.map(|angle| angle.sin() as f32));
-    }
-
     /// Rotates `rows`, laid out `[positions.len(), heads, head_dim]`, each to its position.
     pub fn rotate(&self, rows: &mut [f32], heads: usize, positions: &[usize]) {
-        let angles = self.angles(positions.iter().max().map_or(0, |last| last + 1));
-        let width = heads * 2 * angles.pairs;
-        for (row, &position) in rows.chunks_exact_mut(width).zip(positions) {
+        let table = self.upto(positions.iter().max().map_or(0, |last| last + 1));
+        let width = self.rope.head_dim();
+        for (row, &position) in rows.chunks_exact_mut(heads * width).zip(positions) {
             let copy = row.to_vec();
-            angles.rotate(&copy, position, row);
+            let angles = &table[position * width..][..width];
+            turn(&copy, angles, self.rope.interleaved(), row);
         }
     }
 }
 
-/// Sines and cosines of all positions that a step needs.
+/// Cosines of a position, then its sines.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "f32 table"
+)]
+fn push_row(rope: &Rope, position: usize, rows: &mut Vec<f32>) {
+    let frequencies = rope.frequencies().iter();
+    let angles = frequencies.map(|frequency| position as f64 * frequency);
+    rows.extend(angles.clone().map(|angle| angle.cos() as f32));
+    rows.extend(angles.map(|angle| angle.sin() as f32));
+}
+
+fn turn(row: &[f32], angles: &[f32], interleaved: bool, out: &mut [f32]) {
+    let (cos, sin) = angles.split_at(angles.len() / 2);
+    Elementwise::best().rotate(row, cos, sin, interleaved, out);
+}
+
+/// One of a decoder's rotations, whose frequencies may depend on how long a sequence has become.
+#[derive(Debug)]
+pub(crate) enum Rotation {
+    /// They do not.
+    Fixed(RopeTable),
+    /// They are others beyond a length.
+    Switched {
+        short: RopeTable,
+        long: RopeTable,
+        beyond: usize,
+    },
+    /// Every length has its own.
+    ByLength {
+        rope: description::Rope,
+        head_dim: usize,
+    },
+}
+
+impl Rotation {
+    /// The rotation of heads of `head_dim` channels in contexts of up to `context` tokens.
+    pub(crate) fn new(rope: &description::Rope, head_dim: usize, context: usize) -> Self {
+        let table = |length| RopeTable::of(rotation(rope, head_dim, length));
+        match rope.scaling {
+            RopeScaling::Long {
+                original_context, ..
+            } if context > original_context => Self::Switched {
+                short: table(0),
+                long: table(context),
+                beyond: original_context,
+            },
+            RopeScaling::Dynamic {
+                original_context, ..
+            } if context > original_context => Self::ByLength {
+                rope: rope.clone(),
+                head_dim,
+            },
+            _ => Self::Fixed(table(0)),
+        }
+    }
+
+    fn fixed(&self) -> Option<&RopeTable> {
+        match self {
+            Self::Fixed(table) => Some(table),
+            _ => None,
+        }
+    }
+
+    /// The angles of the rows of a step, by the position of each and the length that its sequence
+    /// reaches.
+    pub(crate) fn angles(&self, positions: &[usize], lengths: &[usize]) -> Angles {
+        let end = positions.iter().max().map_or(0, |last| last + 1);
+        match self {
+            Self::Fixed(table) => Angles::gather(table, positions.iter().copied(), end),
+            Self::Switched {
+                short,
+                long,
+                beyond,
+            } => {
+                // Tables are looked up by row: few steps cross the border.
+                let (short, long) = (
+                    Angles::gather(short, positions.iter().copied(), end),
+                    Angles::gather(long, positions.iter().copied(), end),
+                );
+                let width = short.width;
+                let rows = lengths.iter().enumerate().flat_map(|(row, length)| {
+                    let from = if length > beyond { &long } else { &short };
+                    from.rows[row * width..][..width].iter().copied()
+                });
+                Angles {
+                    rows: rows.collect(),
+                    ..short
+                }
+            }
+            Self::ByLength { rope, head_dim } => {
+                let mut rows = Vec::with_capacity(positions.len() * head_dim);
+                let mut current: Option<(usize, Rope)> = None;
+                for (&position, &length) in positions.iter().zip(lengths) {
+                    let known = current.take().filter(|(of, _)| *of == length);
+                    let known =
+                        known.unwrap_or_else(|| (length, rotation(rope, *head_dim, length)));
+                    push_row(&known.1, position, &mut rows);
+                    current = Some(known);
+                }
+                Angles {
+                    rows,
+                    width: *head_dim,
+                    interleaved: rope.interleaved,
+                }
+            }
+        }
+    }
+}
+
+/// Sines and cosines for the rows of a step.
 #[derive(Debug)]
 pub(crate) struct Angles {
-    rows: Arc<Vec<f32>>,
-    pairs: usize,
+    rows: Vec<f32>,
+    width: usize,
     interleaved: bool,
 }
 
 impl Angles {
-    /// Rotates all heads of a row to its position.
-    pub(crate) fn rotate(&self, row: &[f32], position: usize, out: &mut [f32]) {
-        let angles = &self.rows[position * 2 * self.pairs..][..2 * self.pairs];
-        let (cos, sin) = angles.split_at(self.pairs);
-        Elementwise::best().rotate(row, cos, sin, self.interleaved, out);
+    fn gather(table: &RopeTable, positions: impl Iterator<Item = usize>, end: usize) -> Self {
+        let (all, width) = (table.upto(end), table.rope.head_dim());
+        Self {
+            rows: positions
+                .flat_map(|position| &all[position * width..][..width])
+                .copied()
+                .collect(),
+            width,
+            interleaved: table.rope.interleaved(),
+        }
+    }
+
+    /// Rotates all heads of row `index` of the step.
+    pub(crate) fn rotate(&self, row: &[f32], index: usize, out: &mut [f32]) {
+        let angles = &self.rows[index * self.width..][..self.width];
+        turn(row, angles, self.interleaved, out);
     }
 }
 
-/// The rotation that a description means, for heads of `head_dim` channels.
-fn rotation(rope: &description::Rope, head_dim: usize) -> Rope {
+/// The rotations of all layers as a cache can take them back; `layers` says which is whose.
+pub(crate) fn ropes(rotations: &[Rotation], layers: &[Option<usize>]) -> Ropes {
+    if layers.iter().all(Option::is_none) {
+        return Ropes::none("this model's positions are learned, its keys are never rotated");
+    }
+    let of_layer = |layer: &Option<usize>| {
+        let table = rotations.get((*layer)?)?.fixed()?;
+        Some(table.rope.clone())
+    };
+    match layers.iter().map(of_layer).collect() {
+        Some(ropes) => Ropes::each(ropes),
+        None => Ropes::none(
+            "this model rotates keys by frequencies that depend on the length reached, or not in \
+             all layers",
+        ),
+    }
+}
+
+/// The rotation that a description means for heads of `head_dim` channels, in a sequence that
+/// reaches `length` tokens.
+fn rotation(rope: &description::Rope, head_dim: usize, length: usize) -> Rope {
     #[expect(
         clippy::cast_precision_loss,
-        reason = "head_dim is at most a few hundred"
+        reason = "head_dim is at most a few hundred, contexts are far below 2^52"
     )]
-    let frequency = |pair: usize| {
-        let frequency = rope.base.powf(-2.0 * pair as f64 / head_dim as f64);
-        scale(frequency, pair, &rope.scaling)
+    let frequencies = {
+        let base = match rope.scaling {
+            RopeScaling::Dynamic {
+                factor,
+                original_context,
+            } => {
+                let stretched = length.max(original_context) as f64 / original_context as f64;
+                let dim = head_dim as f64;
+                rope.base * (factor * stretched - (factor - 1.0)).powf(dim / (dim - 2.0))
+            }
+            _ => rope.base,
+        };
+        let frequency = |pair: usize| base.powf(-2.0 * pair as f64 / head_dim as f64);
+        let ramp = Ramp::of(rope, head_dim);
+        let scaled =
+            |pair: usize| scale(frequency(pair), pair, &rope.scaling, ramp.as_ref(), length);
+        (0..head_dim / 2).map(scaled).collect()
     };
-    let frequencies = (0..head_dim / 2).map(frequency).collect();
     Rope::new(frequencies, rope.interleaved)
+}
+
+/// The pairs between which `YaRN` goes from keeping frequencies to dividing them.
+#[derive(Debug, Clone, Copy)]
+struct Ramp {
+    low: f64,
+    high: f64,
+}
+
+impl Ramp {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "head_dim is at most a few hundred, contexts are far below 2^52"
+    )]
+    fn of(rope: &description::Rope, head_dim: usize) -> Option<Self> {
+        let RopeScaling::Yarn {
+            beta_fast,
+            beta_slow,
+            original_context,
+            truncate,
+            ..
+        } = rope.scaling
+        else {
+            return None;
+        };
+        // The pair that turns so often within the original context, as a fraction.
+        let pair = |turns: f64| {
+            let wavelength = original_context as f64 / (turns * TAU);
+            head_dim as f64 * wavelength.ln() / (2.0 * rope.base.ln())
+        };
+        let (mut low, mut high) = (pair(beta_fast), pair(beta_slow));
+        if truncate {
+            (low, high) = (low.floor(), high.ceil());
+        }
+        let (low, high) = (low.max(0.0), high.min(head_dim as f64 - 1.0));
+        let high = if low == high { high + 0.001 } else { high };
+        Some(Self { low, high })
+    }
 }
 
 /// Stretches one frequency (radians per token) as `scaling` says.
 #[expect(clippy::cast_precision_loss, reason = "contexts are far below 2^52")]
-fn scale(frequency: f64, pair: usize, scaling: &RopeScaling) -> f64 {
+fn scale(
+    frequency: f64,
+    pair: usize,
+    scaling: &RopeScaling,
+    ramp: Option<&Ramp>,
+    length: usize,
+) -> f64 {
+    // A missing factor is 1: descriptions were checked to have all.
+    let divided = |by: Option<f64>| frequency / by.unwrap_or(1.0);
     match scaling {
-        RopeScaling::None => frequency,
+        RopeScaling::None | RopeScaling::Dynamic { .. } => frequency,
         RopeScaling::Linear { factor } => frequency / factor,
-        RopeScaling::Factors(factors) => {
-            frequency / factors.get(pair).map_or(1.0, |&factor| f64::from(factor))
+        RopeScaling::Factors(factors) => divided(factors.get(pair).map(|&f| f64::from(f))),
+        RopeScaling::Long {
+            short,
+            long,
+            original_context,
+            ..
+        } => {
+            let factors = if length > *original_context {
+                long
+            } else {
+                short
+            };
+            divided(factors.get(pair).copied())
+        }
+        RopeScaling::Yarn { factor, .. } => {
+            let kept = ramp.map_or(1.0, |ramp| {
+                1.0 - ((pair as f64 - ramp.low) / (ramp.high - ramp.low)).clamp(0.0, 1.0)
+            });
+            frequency * (kept + (1.0 - kept) / factor)
         }
         RopeScaling::Llama3 {
             factor,
@@ -153,88 +352,4 @@ fn scale(frequency: f64, pair: usize, scaling: &RopeScaling) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn table(interleaved: bool, scaling: RopeScaling) -> RopeTable {
-        RopeTable::new(
-            &description::Rope {
-                base: 10_000.0,
-                interleaved,
-                scaling,
-            },
-            8,
-        )
-    }
-
-    #[test]
-    fn both_pairings_turn_the_same_pairs() {
-        let halves: Vec<f32> = (1..=8u8).map(f32::from).collect();
-        let order = [0, 4, 1, 5, 2, 6, 3, 7];
-        let mut neighbours: Vec<f32> = order.iter().map(|&i| halves[i]).collect();
-        let mut halves = halves;
-        table(false, RopeScaling::None).rotate(&mut halves, 1, &[37]);
-        table(true, RopeScaling::None).rotate(&mut neighbours, 1, &[37]);
-        for (place, &channel) in order.iter().enumerate() {
-            assert_eq!(neighbours[place], halves[channel]);
-        }
-        assert!((halves[0] - (37f32.cos() - 5.0 * 37f32.sin())).abs() < 1e-5);
-    }
-
-    #[test]
-    fn the_rotation_of_a_cache_is_that_of_the_table() {
-        for interleaved in [false, true] {
-            let table = table(interleaved, RopeScaling::Linear { factor: 2.0 });
-            let mut row = [1.0, 2.0, -1.0, 0.5, 0.3, -2.0, 1.0, 1.0];
-            let mut same = row;
-            table.rotate(&mut row, 1, &[777]);
-            table.rope().rotate(&mut same, 777);
-            for (a, b) in row.iter().zip(same) {
-                assert!((a - b).abs() < 1e-6, "{a} {b}");
-            }
-        }
-    }
-
-    #[test]
-    fn dot_products_depend_on_the_distance_only() {
-        let rope = table(false, RopeScaling::Linear { factor: 2.0 });
-        let dot = |p: usize, q: usize| {
-            let (mut a, mut b) = ([1.0, 2.0, -1.0, 0.5, 0.3, -2.0, 1.0, 1.0], [0.5; 8]);
-            rope.rotate(&mut a, 1, &[p]);
-            rope.rotate(&mut b, 1, &[q]);
-            a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>()
-        };
-        assert!((dot(5, 2) - dot(5003, 5000)).abs() < 1e-4);
-        assert!(
-            (dot(5, 2) - dot(5, 3)).abs() > 1e-3,
-            "positions must matter"
-        );
-    }
-
-    #[test]
-    fn position_zero_is_the_identity_and_growth_keeps_rows() {
-        let rope = table(true, RopeScaling::None);
-        let mut row = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
-        rope.rotate(&mut row, 1, &[0]);
-        assert_eq!(row, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
-        let before = rope.upto(10).to_vec();
-        let after = rope.upto(3000);
-        assert_eq!(before, after[..before.len()]);
-        assert_eq!(after.len(), 3072 * 8);
-    }
-
-    #[test]
-    fn llama3_keeps_fast_pairs_and_divides_slow_ones() {
-        let scaling = RopeScaling::Llama3 {
-            factor: 8.0,
-            low_freq_factor: 1.0,
-            high_freq_factor: 4.0,
-            original_context: 8192,
-        };
-        assert_eq!(scale(1.0, 0, &scaling), 1.0);
-        assert_eq!(scale(1e-5, 3, &scaling), 1e-5 / 8.0);
-        let between = TAU * 2.5 / 8192.0;
-        assert!((scale(between, 2, &scaling) / between - (0.5 + 0.5 / 8.0)).abs() < 1e-12);
-        assert_eq!(scale(1.0, 1, &RopeScaling::Factors(vec![1.0, 4.0])), 0.25);
-    }
-}
+mod tests;

@@ -143,7 +143,10 @@ fn another_architecture_is_named_with_those_supported() {
             .ends_with("architecture `mamba` is not supported"),
         "{error}"
     );
-    assert_eq!(error.hints(), ["supported architecture: llama"]);
+    assert_eq!(
+        error.hints(),
+        ["supported architecture: llama, qwen2, qwen3, phi3, gemma2, gemma3, gpt2"]
+    );
 }
 
 /// A copy of the tiny folder with `edit` applied to its tensors, in `shards` files.

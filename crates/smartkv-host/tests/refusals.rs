@@ -88,6 +88,7 @@ fn plain_attention_refuses_what_is_not_finite_or_out_of_order() {
             q: &q,
             k,
             v: &v,
+            window: None,
         };
         cache.attend(step, out)
     };

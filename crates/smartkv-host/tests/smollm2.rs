@@ -146,7 +146,7 @@ fn the_description_is_read_from_the_file() {
         (1536, 49152, 8192)
     );
     assert_eq!(
-        (d.rope.base, d.rope.interleaved, d.tied_head),
+        (d.ropes[0].base, d.ropes[0].interleaved, d.tied_head),
         (100_000.0, true, true)
     );
     let tokenizer = model().tokenizer();

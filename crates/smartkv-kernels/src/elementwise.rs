@@ -114,6 +114,39 @@ impl Elementwise {
         );
     }
 
+    /// Layer norm of the rows of `x`, `[rows, weight.len()]`:
+    /// `out = (x - mean(x)) / sqrt(variance(x) + eps) * weight + bias`.
+    ///
+    /// # Panics
+    /// When the lengths do not fit each other.
+    pub fn layer_norm(self, x: &[f32], weight: &[f32], bias: &[f32], eps: f32, out: &mut [f32]) {
+        check_rows(x.len(), out.len(), weight.len());
+        assert_eq!(weight.len(), bias.len(), "weights and biases");
+        on_set!(
+            self.0,
+            layer_norm(x: &[f32], weight: &[f32], bias: &[f32], eps: f32, out: &mut [f32])
+        );
+    }
+
+    /// `out = gelu(x)`, element by element, in the approximation by a hyperbolic tangent:
+    /// `x / (1 + exp(-2 √(2/π) (x + 0.044715 x³)))`.
+    ///
+    /// # Panics
+    /// When the lengths differ.
+    pub fn gelu_tanh(self, x: &[f32], out: &mut [f32]) {
+        assert_eq!(x.len(), out.len(), "elements");
+        on_set!(self.0, gelu_tanh(x: &[f32], out: &mut [f32]));
+    }
+
+    /// `out = gelu(gate) * up`, see [`gelu_tanh`](Self::gelu_tanh).
+    ///
+    /// # Panics
+    /// When the lengths differ.
+    pub fn gelu_tanh_mul(self, gate: &[f32], up: &[f32], out: &mut [f32]) {
+        assert_eq!((gate.len(), up.len()), (out.len(), out.len()), "elements");
+        on_set!(self.0, gelu_tanh_mul(gate: &[f32], up: &[f32], out: &mut [f32]));
+    }
+
     /// `out = silu(gate) * up`, element by element, with a relative error below 5e-7; gates below
     /// -87, whose results are smaller than 2e-36, may give 0.
     ///

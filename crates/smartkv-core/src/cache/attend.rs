@@ -8,6 +8,7 @@
 use super::lane::Lane;
 use super::pages::PageBounds;
 use super::segment::Segment;
+use super::visible::Limits;
 use super::watched::Watched;
 use crate::kernels::{Digits, Kernels};
 use rayon::prelude::*;
@@ -36,8 +37,13 @@ pub(super) struct LaneStep {
     /// The step's keys and values, rotated.
     pub(super) k: Vec<f32>,
     pub(super) v: Vec<f32>,
+    /// What the scores of each query lack because of the frame, where that is not the same to
+    /// the softmax; empty elsewhere.
+    pub(super) offsets: Vec<f32>,
     /// Tokens in this step.
     pub(super) tokens: usize,
+    /// Position of the first of them.
+    pub(super) position: usize,
     /// Tokens whose attention is observed.
     pub(super) watched: Watched,
     /// `[tokens, group, head_dim]`, still rotated.
@@ -106,6 +112,7 @@ pub(super) struct Heads {
     /// Query heads of a lane.
     pub(super) group: usize,
     pub(super) head_dim: usize,
+    pub(super) limits: Limits,
 }
 
 /// Attends for the lanes of a layer that have tokens in this step, and calls `finish` with each
@@ -122,7 +129,7 @@ pub(super) fn attend(
         items,
         partials,
     } = scratch;
-    select(kernels, lanes, steps);
+    select(kernels, lanes, steps, heads.limits);
     cut(lanes, steps, heads, items, partials);
     for (step, lane) in steps.iter_mut().zip(&*lanes) {
         step.prepare(kernels, lane, heads);
@@ -155,12 +162,13 @@ pub(super) fn attend(
 }
 
 /// Chooses the pages that steps of one token attend to, in lanes that have pages.
-fn select(kernels: &dyn Kernels, lanes: &[Lane], steps: &mut [LaneStep]) {
+fn select(kernels: &dyn Kernels, lanes: &[Lane], steps: &mut [LaneStep], limits: Limits) {
     if lanes.iter().all(|lane| lane.pages().is_none()) {
         return;
     }
     let select = |(lane, step): (&Lane, &mut LaneStep)| match lane.pages() {
-        Some(pages) if step.tokens == 1 => {
+        // The best pages may all be behind a window.
+        Some(pages) if step.tokens == 1 && limits.window.is_none() => {
             pages.select(kernels, &step.q, lane.len(), &mut step.runs);
         }
         _ => step.runs.clear(),
@@ -328,9 +336,18 @@ impl Call<'_> {
         acc: &mut [f32],
         p: &mut [f32],
     ) {
-        let Heads { group, head_dim } = self.heads;
+        let Heads {
+            group,
+            head_dim,
+            limits,
+        } = self.heads;
         let (lane, step) = (&self.lanes[item.lane], &self.steps[item.lane]);
         let width = item.rows.len();
+        if limits.hide(lane, step, &item.rows, item.tile.start) {
+            max.fill(f32::NEG_INFINITY);
+            sum.fill(0.0);
+            return p.fill(0.0);
+        }
         let queries = item.tile.start * group..item.tile.end * group;
         for (segment, rows, offset) in pieces(lane, &item.rows) {
             let q = step.queries(segment, head_dim, queries.clone());
@@ -345,6 +362,10 @@ impl Call<'_> {
                 .saturating_sub(item.rows.start)
                 .min(width);
             row[seen..].fill(0.0);
+            if !limits.are_none() {
+                let query = item.tile.start * group + index;
+                limits.apply(lane, step, self.heads, &item.rows, query, &mut row[..seen]);
+            }
             (max[index], sum[index]) = self.kernels.softmax_part(&mut row[..seen]);
         }
         for (segment, rows, offset) in pieces(lane, &item.rows) {
@@ -362,7 +383,7 @@ fn middle(items: &[Item]) -> usize {
 }
 
 /// The parts of segments that a range of rows covers, with their offset in the range.
-fn pieces<'a>(
+pub(super) fn pieces<'a>(
     lane: &'a Lane,
     rows: &Range<usize>,
 ) -> impl Iterator<Item = (&'a Segment, Range<usize>, usize)> {
@@ -463,7 +484,9 @@ impl LaneStep {
         partials: &Partials<Vec<f32>>,
         heads: Heads,
     ) {
-        let Heads { group, head_dim } = heads;
+        let Heads {
+            group, head_dim, ..
+        } = heads;
         let (first, tile) = (blocks[0].query, &blocks[0].tile);
         let queries = tile.len() * group;
         #[expect(clippy::cast_precision_loss, reason = "a count of queries")]

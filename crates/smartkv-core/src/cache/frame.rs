@@ -101,6 +101,17 @@ impl Frame {
         rotate::rotate(self.rotation, v, head_dim);
     }
 
+    /// What each score of scaled queries, not yet in the frame, has less than without it.
+    pub(super) fn offsets(&self, q: &[f32], head_dim: usize, out: &mut Vec<f32>) {
+        out.clear();
+        if self.key_mean.is_empty() {
+            return;
+        }
+        let mean = widened(&self.key_mean);
+        let rows = q.chunks_exact(head_dim);
+        out.extend(rows.map(|q| q.iter().zip(&mean).map(|(q, mean)| q * mean).sum::<f32>()));
+    }
+
     /// Takes queries into the frame of the keys.
     pub(super) fn queries(&self, q: &mut [f32], head_dim: usize) {
         unscale(q, head_dim, &self.key_factor);

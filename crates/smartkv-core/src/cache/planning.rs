@@ -304,7 +304,7 @@ impl Cache {
             stored: &|lane, half, side| self.stored(cut, mine[lane], half, side),
             observers: &observers,
             queries: &queries,
-            rope: self.rope.as_deref(),
+            ropes: &self.ropes,
         };
         let name = self.strategy.typetag_name();
         let blame = |error: Error| match error {

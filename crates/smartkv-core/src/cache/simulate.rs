@@ -120,7 +120,7 @@ impl Cache {
             seed: (self.seed ^ ((layer as u64) << 32) ^ position as u64)
                 .wrapping_mul(0x9E37_79B9_7F4A_7C15),
         };
-        let rope = self.rope.as_deref().filter(|_| simulation.before_rope());
+        let rope = self.ropes.layer(layer).filter(|_| simulation.before_rope());
         if let Some(rope) = rope {
             block.turn_keys(rope, true);
         }

@@ -2,6 +2,7 @@
 
 mod plans;
 mod probes;
+mod windows;
 
 use super::Cache;
 use crate::contract::{Inputs, dense_attention};
@@ -391,6 +392,7 @@ fn sliced_steps_that_do_not_match_the_shape_are_refused() {
         q: &[0.0; 3],
         k: &[],
         v: &[],
+        window: None,
     };
     let error = cache.attend(step, &mut [0.0; 128]).unwrap_err().to_string();
     assert!(error.contains("q has 3 elements, expected 128"), "{error}");

@@ -1,7 +1,25 @@
 //! Attention of sampled queries, so that calibration can see what an error does to the output.
 
+/// What attention makes of dot products before the softmax.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Scoring {
+    /// Factor.
+    pub scale: f32,
+    /// See [`CacheShape::softcap`](crate::CacheShape::softcap).
+    pub softcap: Option<f32>,
+    /// See [`AttnStep::window`](crate::AttnStep::window).
+    pub window: Option<usize>,
+}
+
+impl Scoring {
+    fn score(&self, dot: f32) -> f32 {
+        let score = self.scale * dot;
+        self.softcap.map_or(score, |cap| cap * (score / cap).tanh())
+    }
+}
+
 /// Softmax weights of queries `[positions, head_dim]` over the keys that each can see, those up to
-/// its own position: one after another.
+/// its own position: one after another. Those behind its window weigh 0.
 ///
 /// # Panics
 /// When a query's position is beyond the keys.
@@ -11,14 +29,18 @@ pub fn attention_weights(
     positions: &[usize],
     keys: &[f32],
     head_dim: usize,
-    scale: f32,
+    scoring: Scoring,
 ) -> Vec<f32> {
     let mut weights = Vec::with_capacity(positions.iter().map(|p| p + 1).sum());
     for (q, &position) in q.chunks_exact(head_dim).zip(positions) {
         let start = weights.len();
         let visible = keys[..(position + 1) * head_dim].chunks_exact(head_dim);
-        weights.extend(visible.map(|key| scale * dot(q, key)));
+        weights.extend(visible.map(|key| scoring.score(dot(q, key))));
         let row = &mut weights[start..];
+        let hidden = scoring
+            .window
+            .map_or(0, |window| (position + 1).saturating_sub(window));
+        row[..hidden].fill(f32::NEG_INFINITY);
         let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         row.iter_mut().for_each(|w| *w = (*w - max).exp());
         let sum: f32 = row.iter().sum();
@@ -76,7 +98,12 @@ mod tests {
             .flat_map(|&p| inputs.query(0, p, 0).to_vec())
             .collect();
         let (keys, values) = inputs.head(0, 0);
-        let weights = attention_weights(&q, &positions, &keys, 16, shape.scale);
+        let plain = Scoring {
+            scale: shape.scale,
+            softcap: None,
+            window: None,
+        };
+        let weights = attention_weights(&q, &positions, &keys, 16, plain);
         let out = mix(&weights, &positions, &values, 16);
         for (row, position) in out.chunks_exact(16).zip(positions) {
             for (a, b) in row.iter().zip(&dense[position * 16..]) {

@@ -108,6 +108,7 @@ impl Inputs {
                 q: &q,
                 k: &k,
                 v: &v,
+                window: None,
             };
             hook.attend(step, &mut out)?;
         }
@@ -124,18 +125,34 @@ impl Inputs {
         token: usize,
         out: &mut [f32],
     ) {
-        let q = self.rows(&self.q[layer], self.shape.q_heads, token, 1);
-        let k = self.rows(&self.k[layer], self.shape.kv_heads, token, 1);
-        let v = self.rows(&self.v[layer], self.shape.kv_heads, token, 1);
+        out.copy_from_slice(&self.attend_rows(hook, layer, token, 1));
+    }
+
+    /// Attends tokens `start .. start + len` in one layer without ending the step.
+    #[cfg(test)]
+    pub(crate) fn attend_rows(
+        &self,
+        hook: &mut dyn KvHook,
+        layer: usize,
+        start: usize,
+        len: usize,
+    ) -> Vec<f32> {
+        let shape = self.shape;
+        let q = self.rows(&self.q[layer], shape.q_heads, start, len);
+        let k = self.rows(&self.k[layer], shape.kv_heads, start, len);
+        let v = self.rows(&self.v[layer], shape.kv_heads, start, len);
         let step = AttnStep {
             layer,
-            tokens: 1,
-            lens: &[1],
+            tokens: len,
+            lens: &[len],
             q: &q,
             k: &k,
             v: &v,
+            window: None,
         };
-        hook.attend(step, out).expect("step");
+        let mut out = vec![f32::NAN; q.len()];
+        hook.attend(step, &mut out).expect("step");
+        out
     }
 
     /// One head's query, before the scale.
@@ -229,6 +246,7 @@ pub(super) fn ragged(
             q: &q,
             k: &k,
             v: &v,
+            window: None,
         };
         hook.attend(step, &mut out).expect("step");
     }

@@ -6,7 +6,7 @@ use crate::kernels::Kernels;
 use crate::layout::{Layout, Tier};
 use crate::packed::PackedRows;
 use crate::place::Place;
-use crate::rope::Rope;
+use crate::rope::Ropes;
 use crate::shape::CacheShape;
 use crate::strategy::lane_rows::{Observers, Stored};
 use crate::strategy::{LaneRows, Offer, QueryStatistics};
@@ -49,7 +49,7 @@ pub struct PlanCx<'a> {
     pub(crate) observers: &'a Observers<'a>,
     /// Of each lane, where the layout asks for them.
     pub(crate) queries: &'a [Option<&'a QueryStatistics>],
-    pub(crate) rope: Option<&'a Rope>,
+    pub(crate) ropes: &'a Ropes,
 }
 
 impl std::fmt::Debug for PlanCx<'_> {
@@ -93,7 +93,7 @@ impl PlanCx<'_> {
             trace: self.trace,
             observers: self.observers,
             queries: self.queries[lane],
-            rope: self.rope,
+            rope: self.ropes.layer(lane / self.shape.kv_heads),
             lane,
             stored: self.stored,
         }

@@ -1,8 +1,8 @@
 //! Products with weights in floating point: dot products for few rows, candle's gemm for many.
 
-use super::Columns;
+use super::{Columns, Source};
 use crate::error::Result;
-use crate::weights::{RawTensor, copy_tensor};
+use crate::weights::copy_tensor;
 use candle_core::{Device, Storage, Tensor};
 use half::slice::HalfFloatSliceExt;
 use rayon::prelude::*;
@@ -18,19 +18,27 @@ pub(super) const SLAB: usize = 1024;
 const LOADED: usize = 256;
 
 /// Matrices of the same inputs, one after another, in f32.
-pub(super) fn tensor(weights: &[&RawTensor]) -> Result<Tensor> {
-    let inputs = weights[0].row_len();
-    let values = convert(weights, |value| value)?;
+pub(super) fn tensor(sources: &[Source<'_>]) -> Result<Tensor> {
+    let inputs = sources[0].inputs();
+    let values = convert(sources, |value| value)?;
     let outputs = values.len() / inputs;
     Ok(Tensor::from_vec(values, (outputs, inputs), &Device::Cpu)?)
 }
 
 /// Matrices of the same inputs, one after another, each element as `narrow` makes it.
-pub(super) fn convert<T>(weights: &[&RawTensor], narrow: impl Fn(f32) -> T) -> Result<Vec<T>> {
-    let elements = |weight: &&RawTensor| weight.rows() * weight.row_len();
-    let mut all = Vec::with_capacity(weights.iter().map(elements).sum());
+pub(super) fn convert<T>(sources: &[Source<'_>], narrow: impl Fn(f32) -> T) -> Result<Vec<T>> {
+    let elements = |source: &Source<'_>| source.inputs() * source.outputs();
+    let mut all = Vec::with_capacity(sources.iter().map(elements).sum());
     let mut wide = Vec::new();
-    for weight in weights {
+    for source in sources {
+        let weight = source.weight;
+        if source.transposed {
+            let values = weight.to_f32()?;
+            let outputs = source.outputs();
+            let columns = (0..outputs).map(|output| values.iter().skip(output).step_by(outputs));
+            all.extend(columns.flatten().map(|&value| narrow(value)));
+            continue;
+        }
         for first in (0..weight.rows()).step_by(LOADED) {
             let rows = first..(first + LOADED).min(weight.rows());
             wide.resize(rows.len() * weight.row_len(), 0.0);

@@ -59,11 +59,15 @@ impl Matrix {
     }
 
     fn linear(&self, mode: WeightMode, kernels: &'static dyn Kernels) -> Linear {
-        let source = Source {
+        Linear::new(&[self.source()], mode, kernels).unwrap()
+    }
+
+    fn source(&self) -> Source<'_> {
+        Source {
             weight: &self.raw,
             bias: None,
-        };
-        Linear::new(&[source], mode, kernels).unwrap()
+            transposed: false,
+        }
     }
 
     /// The largest difference from f64 sums, in units of `Σ |w x|` of the output.
@@ -119,7 +123,7 @@ fn every_stored_type_runs_in_every_mode() {
             WeightMode::F16,
             WeightMode::Bf16,
         ] {
-            let held = Held::new(&matrix.raw, mode);
+            let held = Held::new(&matrix.source(), mode);
             let linear = matrix.linear(mode, smartkv_kernels::best());
             let error = matrix.error(&linear, &x, Threads::All);
             println!("{stored:?} held as {held:?}: {error:e}");
@@ -136,7 +140,10 @@ fn quantised_types_stay_packed_where_rows_fill_tiles() {
     for stored in TYPES {
         let packed = |inputs| {
             let matrix = Matrix::new(stored, 16, inputs);
-            matches!(Held::new(&matrix.raw, WeightMode::Auto), Held::Packed(_))
+            matches!(
+                Held::new(&matrix.source(), WeightMode::Auto),
+                Held::Packed(_)
+            )
         };
         let block = stored.block_size();
         assert_eq!(
@@ -156,7 +163,7 @@ fn any_number_of_rows_on_any_kernels() {
         GgmlDType::BF16,
     ] {
         let matrix = Matrix::new(stored, OUTPUTS, 96);
-        let held = Held::new(&matrix.raw, WeightMode::Auto);
+        let held = Held::new(&matrix.source(), WeightMode::Auto);
         for name in smartkv_kernels::available() {
             let kernels = smartkv_kernels::by_name(name).unwrap();
             let linear = matrix.linear(WeightMode::Auto, kernels);
@@ -222,6 +229,7 @@ fn matrices_side_by_side_are_the_matrices_one_by_one() {
         .map(|(index, matrix)| Source {
             weight: &matrix.raw,
             bias: (index == 1).then_some(&bias.raw),
+            transposed: false,
         })
         .collect();
     let joined = Linear::new(&sources, WeightMode::Auto, &Reference).unwrap();
@@ -245,6 +253,32 @@ fn matrices_side_by_side_are_the_matrices_one_by_one() {
                 }
             }
             first += alone.outputs;
+        }
+    }
+}
+
+#[test]
+fn a_matrix_stored_by_inputs_is_the_same_matrix() {
+    let (outputs, inputs) = (24, 40);
+    let matrix = Matrix::new(GgmlDType::F32, inputs, outputs);
+    for mode in [WeightMode::F32, WeightMode::F16, WeightMode::Bf16] {
+        let source = Source {
+            transposed: true,
+            ..matrix.source()
+        };
+        let linear = Linear::new(&[source], mode, &Reference).unwrap();
+        assert_eq!(linear.outputs(), outputs);
+        for rows in [1, 20] {
+            let x = noise(rows * inputs, 3);
+            let mut out = vec![f32::NAN; rows * outputs];
+            linear.forward(&x, &mut out, Threads::All).unwrap();
+            for (x, out) in x.chunks_exact(inputs).zip(out.chunks_exact(outputs)) {
+                for (output, value) in out.iter().enumerate() {
+                    let column = matrix.values.iter().skip(output).step_by(outputs);
+                    let expect: f32 = column.zip(x).map(|(w, x)| w * x).sum();
+                    assert!((value - expect).abs() < 0.05, "{mode}: {value} {expect}");
+                }
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A tokenizer from the metadata of a GGUF file.
 
 use super::Tokenizer;
+use super::pieces::Pieces;
 use super::split::{FAMILIES, Family};
 use crate::error::{Error, Result};
 use crate::weights::gguf::Metadata;
@@ -8,19 +9,22 @@ use tokenizers::AddedToken;
 use tokenizers::decoders::byte_level::ByteLevel;
 use tokenizers::models::bpe::{BPE, Merges, Vocab};
 
+/// `tokenizer.ggml.token_type` of pieces of text.
+const NORMAL: i64 = 1;
 /// `tokenizer.ggml.token_type` of tokens that are not text.
 const CONTROL: i64 = 3;
 /// `tokenizer.ggml.token_type` of whole words that merges do not build.
 const USER_DEFINED: i64 = 4;
 
 /// GGUF names one EOS; control tokens with these texts end a turn or a text as well.
-const ENDS: [&str; 7] = [
+const ENDS: [&str; 8] = [
     "<|endoftext|>",
     "<|im_end|>",
     "<|eot_id|>",
     "<|eom_id|>",
     "<|end_of_text|>",
     "<|end|>",
+    "<end_of_turn>",
     "</s>",
 ];
 
@@ -28,30 +32,17 @@ const ENDS: [&str; 7] = [
 pub(crate) fn from_gguf(metadata: &Metadata) -> Result<Tokenizer> {
     let path = metadata.path();
     let model = metadata.required(&key("model"), metadata.string(&key("model"))?)?;
-    if model != "gpt2" {
-        return Err(Error::unsupported(
-            path,
-            "tokenizer",
-            model,
-            &["gpt2 (byte-level BPE)"],
-        ));
-    }
-    let name = metadata.string(&key("pre"))?.unwrap_or("default");
-    let family = Family::of(name).ok_or_else(|| {
-        Error::unsupported(
-            path,
-            "pre-tokenizer",
-            name,
-            &FAMILIES.map(|(known, _)| known),
-        )
-    })?;
     let broken = |error: tokenizers::Error| Error::file(path, format!("tokenizer: {error}"));
     let tokens = metadata.required(&key("tokens"), metadata.strings(&key("tokens"))?)?;
     let (control, user_defined) = added_tokens(metadata, &tokens)?;
-
-    let mut inner = tokenizers::Tokenizer::new(merges(metadata, &tokens, family)?);
-    inner.with_pre_tokenizer(Some(family.build().map_err(broken)?));
-    inner.with_decoder(Some(ByteLevel::default()));
+    let (mut inner, adds_bos) = match model {
+        "gpt2" => byte_level(metadata, &tokens)?,
+        "llama" => (pieces(metadata, &tokens)?, true),
+        other => {
+            let known = ["gpt2 (byte-level BPE)", "llama (SentencePiece BPE)"];
+            return Err(Error::unsupported(path, "tokenizer", other, &known));
+        }
+    };
     let added = |tokens: &[&str], special| -> Vec<AddedToken> {
         tokens
             .iter()
@@ -73,9 +64,7 @@ pub(crate) fn from_gguf(metadata: &Metadata) -> Result<Tokenizer> {
     let mut eos: Vec<u32> = declared.into_iter().flatten().chain(known).collect();
     eos.sort_unstable();
     eos.dedup();
-    let starts = metadata
-        .bool(&key("add_bos_token"))?
-        .unwrap_or(family.adds_bos());
+    let starts = metadata.bool(&key("add_bos_token"))?.unwrap_or(adds_bos);
     let ends = metadata.bool(&key("add_eos_token"))?.unwrap_or(false);
     let (before, after) = (bos.filter(|_| starts), end.filter(|_| ends));
     Ok(Tokenizer {
@@ -89,6 +78,47 @@ pub(crate) fn from_gguf(metadata: &Metadata) -> Result<Tokenizer> {
 
 fn key(name: &str) -> String {
     format!("tokenizer.ggml.{name}")
+}
+
+/// A BPE over bytes, and whether it puts a BOS before a text when the file does not say.
+fn byte_level(metadata: &Metadata, tokens: &[&str]) -> Result<(tokenizers::Tokenizer, bool)> {
+    let path = metadata.path();
+    let name = metadata.string(&key("pre"))?.unwrap_or("default");
+    let family = Family::of(name).ok_or_else(|| {
+        Error::unsupported(
+            path,
+            "pre-tokenizer",
+            name,
+            &FAMILIES.map(|(known, _)| known),
+        )
+    })?;
+    let broken = |error: tokenizers::Error| Error::file(path, format!("tokenizer: {error}"));
+    let mut inner = tokenizers::Tokenizer::new(merges(metadata, tokens, family)?);
+    inner.with_pre_tokenizer(Some(family.build().map_err(broken)?));
+    inner.with_decoder(Some(ByteLevel::default()));
+    Ok((inner, family.adds_bos()))
+}
+
+/// The BPE of a SentencePiece model.
+fn pieces(metadata: &Metadata, tokens: &[&str]) -> Result<tokenizers::Tokenizer> {
+    let path = metadata.path();
+    let scores = metadata.required(&key("scores"), metadata.numbers(&key("scores"))?)?;
+    let kinds = metadata.required(&key("token_type"), metadata.integers(&key("token_type"))?)?;
+    if scores.len() != tokens.len() || kinds.len() != tokens.len() {
+        let (scores, kinds, tokens) = (scores.len(), kinds.len(), tokens.len());
+        let reason = format!("tokenizer: {scores} scores and {kinds} types for {tokens} tokens");
+        return Err(Error::file(path, reason));
+    }
+    let unknown = id(metadata, "unknown_token_id", tokens.len())?;
+    let space = metadata.bool(&key("add_space_prefix"))?;
+    let pieces = Pieces {
+        tokens,
+        scores,
+        is_text: kinds.iter().map(|kind| *kind == NORMAL).collect(),
+        unknown: unknown.map(|id| tokens[id as usize]),
+        space_before: space.unwrap_or(true),
+    };
+    pieces.build(path)
 }
 
 /// The merges of byte pairs, over `tokens` numbered in order.

@@ -2,6 +2,7 @@
 
 mod gguf;
 mod hf;
+mod pieces;
 mod split;
 mod stream;
 
@@ -15,7 +16,7 @@ use crate::heap;
 /// Bytes of a text from which the memory of its encoding, a hundred times as much, is given back.
 const LONG_TEXT: usize = 1 << 16;
 
-/// A byte-level BPE tokenizer with the special tokens of its model.
+/// A BPE tokenizer with the special tokens of its model.
 #[derive(Debug)]
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,

@@ -13,6 +13,9 @@ const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]
 /// Llama 3's words: digits in threes, line breaks kept with what they end.
 const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
+/// Qwen's words: as Llama 3's, but every digit alone.
+const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
 /// A family of pre-tokenizers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Family {
@@ -22,12 +25,14 @@ pub(super) enum Family {
     Digits,
     /// Llama 3.
     Llama3,
+    /// Qwen 2 and 3.
+    Qwen2,
     /// What llama.cpp assumes when a file does not say.
     Default,
 }
 
 /// Every name that is understood, with its family.
-pub(super) const FAMILIES: [(&str, Family); 14] = [
+pub(super) const FAMILIES: [(&str, Family); 15] = [
     ("default", Family::Default),
     ("gpt-2", Family::Gpt2),
     ("phi-2", Family::Gpt2),
@@ -42,6 +47,7 @@ pub(super) const FAMILIES: [(&str, Family); 14] = [
     ("llama3", Family::Llama3),
     ("llama-v3", Family::Llama3),
     ("falcon3", Family::Llama3),
+    ("qwen2", Family::Qwen2),
 ];
 
 impl Family {
@@ -65,6 +71,7 @@ impl Family {
             Self::Gpt2 => vec![bytes(true)],
             Self::Digits => vec![Digits::new(true).into(), bytes(true)],
             Self::Llama3 => vec![split(LLAMA3)?, bytes(false)],
+            Self::Qwen2 => vec![split(QWEN2)?, bytes(false)],
             Self::Default => vec![
                 split(r"[\p{P}\$\+<=>\^~\|]+")?,
                 split(GPT2)?,
@@ -121,6 +128,13 @@ mod tests {
             words(Family::Llama3, text),
             [
                 "I", "'ll", " pay", " ", "123", "45", " ", " times", ",", " ok", "?\n\n", "YES"
+            ]
+        );
+        assert_eq!(
+            words(Family::Qwen2, text),
+            [
+                "I", "'ll", " pay", " ", "1", "2", "3", "4", "5", " ", " times", ",", " ok",
+                "?\n\n", "YES"
             ]
         );
         assert_eq!(

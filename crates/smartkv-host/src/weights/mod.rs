@@ -3,10 +3,12 @@
 pub(crate) mod blocks;
 pub mod gguf;
 mod map;
+mod names;
 mod raw;
 mod safetensors;
 
 pub use map::MappedFile;
+pub(crate) use names::Names;
 pub use raw::RawTensor;
 pub(crate) use raw::copy_tensor;
 pub use safetensors::open_safetensors;

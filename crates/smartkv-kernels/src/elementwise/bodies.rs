@@ -73,6 +73,63 @@ pub(super) fn silu_mul<const FMA: bool>(gate: &[f32], up: &[f32], out: &mut [f32
     }
 }
 
+#[inline(always)]
+pub(super) fn layer_norm<const FMA: bool>(
+    x: &[f32],
+    weight: &[f32],
+    bias: &[f32],
+    eps: f32,
+    out: &mut [f32],
+) {
+    let width = weight.len();
+    for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
+        #[expect(clippy::cast_precision_loss, reason = "widths are far below 2^24")]
+        let mean = sum(x) / width as f32;
+        for (out, x) in out.iter_mut().zip(x) {
+            *out = x - mean;
+        }
+        let factor = factor(dot::<FMA>(out, out), width, eps);
+        for ((out, weight), bias) in out.iter_mut().zip(weight).zip(bias) {
+            *out = fma::<FMA>(*out * factor, *weight, *bias);
+        }
+    }
+}
+
+#[inline(always)]
+fn sum(x: &[f32]) -> f32 {
+    let mut sums = [0f32; LANES];
+    let (whole, rest) = x.as_chunks::<LANES>();
+    for x in whole {
+        for (sum, x) in sums.iter_mut().zip(x) {
+            *sum += x;
+        }
+    }
+    total(sums) + rest.iter().sum::<f32>()
+}
+
+#[inline(always)]
+pub(super) fn gelu_tanh<const FMA: bool>(x: &[f32], out: &mut [f32]) {
+    for (out, x) in out.iter_mut().zip(x) {
+        *out = gelu::<FMA>(*x);
+    }
+}
+
+#[inline(always)]
+pub(super) fn gelu_tanh_mul<const FMA: bool>(gate: &[f32], up: &[f32], out: &mut [f32]) {
+    for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
+        *out = gelu::<FMA>(*gate) * up;
+    }
+}
+
+/// `(1 + tanh(u)) / 2` is the logistic function of `2u`.
+#[inline(always)]
+fn gelu<const FMA: bool>(x: f32) -> f32 {
+    /// `-2 √(2/π)`.
+    const OUTER: f32 = -1.595_769;
+    const CUBIC: f32 = 0.044_715;
+    x / (1.0 + exp::<FMA>(OUTER * fma::<FMA>(CUBIC * x, x * x, x)))
+}
+
 /// `exp(x)` to a relative error below 3e-7 where the result is a normal number below 2^127.5;
 /// larger ones are infinite, smaller ones at most 2e-38. NaN stays NaN.
 #[inline(always)]

@@ -93,6 +93,46 @@ proptest! {
     }
 
     #[test]
+    fn layer_norms(x in floats(30.0)) {
+        let (weight, eps) = (other(&x), 1e-5);
+        let bias = other(&weight);
+        let rows = [x.clone(), other(&x)].concat();
+        let expect: Vec<f64> = rows.chunks_exact(x.len()).flat_map(|x| {
+            let x = wide(x);
+            let mean = x.iter().sum::<f64>() / x.len() as f64;
+            let centred: Vec<f64> = x.iter().map(|x| x - mean).collect();
+            let normed = norm(&centred, &weight, eps);
+            normed.into_iter().zip(&bias).map(|(x, bias)| x + f64::from(*bias)).collect::<Vec<_>>()
+        }).collect();
+        let results = by_set(rows.len(), |set, out| set.layer_norm(&rows, &weight, &bias, eps, out));
+        // The mean is rounded, which a row of one channel, or of like ones, makes the most of.
+        let spread = rows.chunks_exact(x.len()).map(|x| {
+            let mean = x.iter().sum::<f32>() / x.len() as f32;
+            x.iter().map(|x| (x - mean).powi(2)).sum::<f32>() / x.len() as f32
+        }).fold(f32::INFINITY, f32::min);
+        prop_assume!(spread > 1.0);
+        compare(&results, &expect, |e| 1e-5 * e.abs() + 1e-3)?;
+    }
+
+    #[test]
+    fn gelus(x in floats(20.0)) {
+        let expect: Vec<f64> = wide(&x).iter().map(|x| {
+            let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3));
+            0.5 * x * (1.0 + inner.tanh())
+        }).collect();
+        let results = by_set(x.len(), |set, out| set.gelu_tanh(&x, out));
+        compare(&results, &expect, |e| 4e-7 * e.abs() + 1e-7)?;
+        let up = other(&x);
+        for (set, (name, gelu)) in Elementwise::available().into_iter().zip(results) {
+            let mut out = vec![f32::NAN; x.len()];
+            set.gelu_tanh_mul(&x, &up, &mut out);
+            for (out, (gelu, up)) in out.iter().zip(gelu.iter().zip(&up)) {
+                prop_assert_eq!(*out, gelu * up, "{}", name);
+            }
+        }
+    }
+
+    #[test]
     fn rotations(x in prop::collection::vec(-9f32..9.0, 1..40), angle in 0f64..6.0) {
         let pairs = x.len();
         // Two heads.

@@ -143,6 +143,40 @@ impl Metadata {
         })
     }
 
+    /// A list of truth values; numbers are true unless 0.
+    ///
+    /// # Errors
+    /// Another type.
+    pub fn bools(&self, key: &str) -> Result<Option<Vec<bool>>> {
+        self.get(key, "an array of truth values", |value| match value {
+            Value::Array(values) => values
+                .iter()
+                .map(|value| match value {
+                    Value::Bool(value) => Some(*value),
+                    other => other.as_i64().map(|value| value != 0),
+                })
+                .collect(),
+            _ => None,
+        })
+    }
+
+    /// A list of numbers.
+    ///
+    /// # Errors
+    /// Another type.
+    pub fn numbers(&self, key: &str) -> Result<Option<Vec<f64>>> {
+        self.get(key, "an array of numbers", |value| match value {
+            Value::Array(values) => values
+                .iter()
+                .map(|value| match value {
+                    Value::Float(value) => Some(*value),
+                    _ => None,
+                })
+                .collect(),
+            _ => None,
+        })
+    }
+
     /// A list of whole numbers.
     ///
     /// # Errors
