@@ -117,6 +117,11 @@ pub trait Kernels: Debug + Send + Sync {
         reference::softmax_part(x)
     }
 
+    /// Bounds scores: each `x` becomes `cap · tanh((x + offset) / cap)`, within `2^-20 · cap`.
+    fn softcap(&self, x: &mut [f32], offset: f32, cap: f32) {
+        reference::softcap(x, offset, cap);
+    }
+
     /// Encodes the rows of `x` (`[rows, head_dim]`, finite, within f16 range) and appends them.
     /// Scales and zero points are rounded so that no value clips; codes are computed against
     /// the rounded ones.

@@ -11,6 +11,7 @@ use crate::rope::Angles;
 use crate::scratch::{Scratch, Stream, Temps, sized};
 use rayon::prelude::*;
 use smartkv_core::{AttnStep, KvHook};
+use smartkv_kernels::Elementwise;
 use std::ops::Range;
 
 /// Tokens of a sequence from which memory that the end of its prompt freed is given back: below,
@@ -281,9 +282,7 @@ impl Model {
         norm(x, &self.norm, d.norm_eps, normed, threads);
         self.head.forward(normed, data, threads)?;
         if let Some(cap) = d.logit_softcap {
-            for logit in data {
-                *logit = cap * (*logit / cap).tanh();
-            }
+            Elementwise::best().softcap(data, 0.0, cap);
         }
         Ok(())
     }

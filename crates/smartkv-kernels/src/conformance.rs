@@ -8,6 +8,7 @@
 mod add;
 mod random;
 mod rows;
+mod softcap;
 mod softmax;
 mod stored;
 mod sum;
@@ -15,6 +16,7 @@ mod tiles;
 
 pub use add::add_rows;
 pub use rows::check;
+pub use softcap::softcap;
 pub use softmax::softmax_part;
 pub use tiles::check as check_tiles;
 
@@ -61,6 +63,7 @@ const GUARD: f32 = -1.234_567_9e30;
 /// At the first difference, with the kernels, the operation, the format and the shape.
 pub fn conformance(kernels: &dyn Kernels) {
     softmax_part(kernels);
+    softcap(kernels);
     add_rows(kernels);
     // Every shape meets one number of queries, and every number as many shapes.
     let mut queries = QUERIES.iter().cycle();

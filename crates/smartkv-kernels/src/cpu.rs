@@ -18,6 +18,7 @@ mod softmax;
 mod tile;
 mod untile;
 
+use crate::elementwise::Elementwise;
 use crate::int::{self, Integers, Ymm, Zmm, even_parts as parts};
 use add::AddRows;
 pub(crate) use avx2::Avx2;
@@ -149,6 +150,10 @@ impl<S: Simd, I: Integers> Kernels for Cpu<S, I> {
 
     fn softmax_part(&self, x: &mut [f32]) -> (f32, f32) {
         self.0.vectorize(SoftmaxPart { x })
+    }
+
+    fn softcap(&self, x: &mut [f32], offset: f32, cap: f32) {
+        Elementwise::best().softcap(x, offset, cap);
     }
 
     fn add_rows(&self, x: &[f32], stride: usize, weights: &[f32], out: &mut [f32]) {

@@ -147,6 +147,11 @@ impl Elementwise {
         on_set!(self.0, gelu_tanh_mul(gate: &[f32], up: &[f32], out: &mut [f32]));
     }
 
+    /// `x = cap · tanh((x + offset) / cap)`, element by element, within `2^-20 · cap`.
+    pub fn softcap(self, x: &mut [f32], offset: f32, cap: f32) {
+        on_set!(self.0, softcap(x: &mut [f32], offset: f32, cap: f32));
+    }
+
     /// `out = silu(gate) * up`, element by element, with a relative error below 5e-7; gates below
     /// -87, whose results are smaller than 2e-36, may give 0.
     ///

@@ -362,11 +362,10 @@ impl Call<'_> {
                 .saturating_sub(item.rows.start)
                 .min(width);
             row[seen..].fill(0.0);
-            if !limits.are_none() {
-                let query = item.tile.start * group + index;
-                limits.apply(lane, step, self.heads, &item.rows, query, &mut row[..seen]);
-            }
-            (max[index], sum[index]) = self.kernels.softmax_part(&mut row[..seen]);
+            let row = &mut row[..seen];
+            limits.bound(self.kernels, step, item.tile.start * group + index, row);
+            limits.mask(lane, step, &item.rows, token, row);
+            (max[index], sum[index]) = self.kernels.softmax_part(row);
         }
         for (segment, rows, offset) in pieces(lane, &item.rows) {
             segment.v.mix(self.kernels, rows, &p[offset..], width, acc);

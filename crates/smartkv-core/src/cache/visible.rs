@@ -1,7 +1,8 @@
 //! What a query sees of the rows of a block, and how large a score may get.
 
-use super::attend::{Heads, LaneStep, pieces};
+use super::attend::{LaneStep, pieces};
 use super::lane::Lane;
+use crate::kernels::Kernels;
 use std::ops::Range;
 
 /// What a layer's attention does to scores before the softmax.
@@ -14,11 +15,6 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// Whether there is nothing to do.
-    pub(super) fn are_none(self) -> bool {
-        self.window.is_none() && self.softcap.is_none()
-    }
-
     /// Whether all rows of `block` are behind the windows of all tokens from the step's `token` on.
     pub(super) fn hide(
         self,
@@ -37,26 +33,33 @@ impl Limits {
         })
     }
 
-    /// Bounds the scores of one query, and hides the rows that its window has left behind.
-    pub(super) fn apply(
+    /// Bounds the scores of one query, `query` of the step's.
+    pub(super) fn bound(
         self,
-        lane: &Lane,
+        kernels: &dyn Kernels,
         step: &LaneStep,
-        heads: Heads,
-        block: &Range<usize>,
         query: usize,
         scores: &mut [f32],
     ) {
         if let Some(cap) = self.softcap {
             let offset = step.offsets.get(query).copied().unwrap_or(0.0);
-            for score in &mut *scores {
-                *score = cap * ((*score + offset) / cap).tanh();
-            }
+            kernels.softcap(scores, offset, cap);
         }
+    }
+
+    /// Hides the rows of `block` that the window of the step's `token` has left behind.
+    pub(super) fn mask(
+        self,
+        lane: &Lane,
+        step: &LaneStep,
+        block: &Range<usize>,
+        token: usize,
+        scores: &mut [f32],
+    ) {
         let Some(window) = self.window else {
             return;
         };
-        let oldest = oldest(window, step.position + query / heads.group);
+        let oldest = oldest(window, step.position + token);
         for (segment, rows, first) in pieces(lane, block) {
             let positions = &segment.positions()[rows];
             let scores = scores.iter_mut().skip(first);

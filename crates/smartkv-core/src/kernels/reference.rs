@@ -55,6 +55,13 @@ pub(super) fn softmax_part(x: &mut [f32]) -> (f32, f32) {
     (max, sum)
 }
 
+/// See [`Kernels::softcap`].
+pub(super) fn softcap(x: &mut [f32], offset: f32, cap: f32) {
+    for x in x {
+        *x = cap * ((*x + offset) / cap).tanh();
+    }
+}
+
 /// See [`Kernels::add_rows`].
 pub(super) fn add_rows(x: &[f32], stride: usize, weights: &[f32], out: &mut [f32]) {
     for (i, weight) in weights.iter().enumerate() {

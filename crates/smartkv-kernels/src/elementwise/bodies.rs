@@ -121,6 +121,15 @@ pub(super) fn gelu_tanh_mul<const FMA: bool>(gate: &[f32], up: &[f32], out: &mut
     }
 }
 
+/// `tanh(u) = 1 - 2 / (1 + exp(2u))`: near zero that rounds to a part of `cap`, not of the result.
+#[inline(always)]
+pub(super) fn softcap<const FMA: bool>(x: &mut [f32], offset: f32, cap: f32) {
+    let twice = 2.0 / cap;
+    for x in x {
+        *x = cap - 2.0 * cap / (1.0 + exp::<FMA>(twice * (*x + offset)));
+    }
+}
+
 /// `(1 + tanh(u)) / 2` is the logistic function of `2u`.
 #[inline(always)]
 fn gelu<const FMA: bool>(x: f32) -> f32 {
