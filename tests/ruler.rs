@@ -137,8 +137,8 @@ fn ruler(samples: usize) -> Ruler {
 fn slack(task: &str, tokens: usize) -> usize {
     match task {
         "niah_single_1" | "vt" => 32,
-        "niah_single_2" | "niah_single_3" | "niah_multikey_1" => 10,
-        "niah_multivalue" | "niah_multiquery" => 10,
+        "niah_single_2" | "niah_single_3" | "niah_multikey_1" | "niah_multivalue"
+        | "niah_multiquery" => 10,
         "niah_multikey_2" => 40,
         "niah_multikey_3" => 120,
         "cwe" => 30,

@@ -25,7 +25,8 @@ use spec::{Family, Spec};
 /// scores are RULER's (`string_match_all`, and `string_match_part` of `qa_1` and `qa_2`); the
 /// context is everything before the question, as in kvpress. Its random numbers are not
 /// reproduced, and some things differ. Words: keys are pairs of our own lists, the words of `cwe`
-/// come from the same lists and the tokenizer's vocabulary. Prose: the haystack of the run.
+/// come from the same lists and the tokenizer's vocabulary, whose tokens may be beginnings of
+/// words. Prose: the haystack of the run.
 /// Sentences: a splitter of our own. Keys and values of a prompt are all different. Where RULER
 /// has no samples, below 4096 tokens, the examples that `vt` and `cwe` begin with shrink, `cwe`
 /// has none below 1024, and `qa_2` leaves documents out that do not support the answer. Questions
