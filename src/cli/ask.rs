@@ -39,7 +39,7 @@ pub(super) struct TaskArgs {
     /// Do not ask f16 without the context, which shows whether a task needs it.
     #[arg(long, requires = "tasks")]
     no_control: bool,
-    /// Look for data sets in this folder first [env: SMARTKV_DATA].
+    /// Look for data sets in this folder first [env: `SMARTKV_DATA`].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 }

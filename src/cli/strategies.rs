@@ -85,9 +85,8 @@ impl<'a> Subject<'a> {
 
 /// The schema of any strategy, or of all that goes by one name.
 fn document(subjects: Option<&[Subject<'_>]>) -> anyhow::Result<Value> {
-    let (first, others) = match subjects {
-        Some([first, others @ ..]) => (first, others),
-        _ => return Ok(schema::document(None)?),
+    let Some([first, others @ ..]) = subjects else {
+        return Ok(schema::document(None)?);
     };
     let mut document = schema::document(Some(first.entry))?;
     if others.is_empty() {

@@ -39,14 +39,12 @@ impl RunJournal {
             .write(true)
             .open(&path)
             .with_context(context)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => anyhow::bail!(
+        // Not every file system has locks, and without one nothing is worse than before.
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            anyhow::bail!(
                 "another process is at the same run: its samples are in {}",
                 path.display()
-            ),
-            // Not every file system has locks, and without one nothing is worse than before.
-            Err(TryLockError::Error(_)) => {}
+            );
         }
         let mut text = Vec::new();
         file.read_to_end(&mut text).with_context(context)?;

@@ -111,6 +111,7 @@ fn step(cache: &mut Cache, tokens: usize, topic: usize) {
         let step = AttnStep {
             layer,
             tokens,
+            window: None,
             lens: &lens,
             q: &q,
             k: &k,

@@ -159,7 +159,7 @@ fn remarks(task: &TaskRecord) -> String {
         }
     }
     let why = result.samples.iter().flat_map(|sample| &sample.attempts);
-    if let Some(reason) = why.filter_map(|attempt| attempt.failure.as_ref()).next() {
+    if let Some(reason) = why.find_map(|attempt| attempt.failure.as_ref()) {
         let _ = writeln!(text, "First failure: {reason}");
     }
     if task.timing.recalled > 0 {
