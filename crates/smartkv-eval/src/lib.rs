@@ -45,6 +45,7 @@ pub mod perplexity;
 pub mod progress;
 pub mod protocol;
 mod random;
+pub mod rows;
 pub mod speed;
 pub mod stats;
 mod stepper;
