@@ -6,6 +6,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod fidelity;
+mod file;
 mod folder;
 mod leval;
 mod longbench;
