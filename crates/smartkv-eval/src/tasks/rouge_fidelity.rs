@@ -8,7 +8,7 @@ use crate::stats::float;
 use crate::task::{Answer, Part, Sample, Samples, Score, Task, TaskCx};
 use smartkv_core::{config, task};
 
-/// Follows instructions, and compares the text with what the f16 cache writes to the same prompt.
+/// Compares generated text with what the f16 cache writes to the same prompt.
 ///
 /// The score is ROUGE-L (F1, words of `a-z0-9`, no stemmer) of the two texts, so that f16 itself
 /// has 1; whether an answer is any good does not matter. Beside it: exact matches, the number of

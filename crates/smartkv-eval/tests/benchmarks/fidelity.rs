@@ -5,8 +5,11 @@ use super::folder::{Folder, folder};
 use super::{lines, made, raw, samples, shared};
 use serde_json::{Value, json};
 use smartkv_eval::NoProgress;
-use smartkv_eval::task::{Answer, Haystack, NoJournal, Part, Sample, Side, TaskOptions, TaskRun};
+use smartkv_eval::task::{
+    Answer, Haystack, NoJournal, Part, Sample, Side, TaskCx, TaskOptions, TaskRun,
+};
 use smartkv_host::Model;
+use smartkv_host::template::ChatTemplate;
 
 fn config(data: &str) -> Value {
     json!({"type": "rouge_fidelity", "data": data, "samples": 4, "max_new_tokens": 12})
@@ -40,6 +43,27 @@ fn prompts_are_the_two_of_alpaca() {
             }
         }
     }
+    // In a chat template there is nothing around them.
+    let rows = [
+        json!({"instruction": "Add.", "input": "1, 2"}),
+        json!({"instruction": "Go."}),
+    ];
+    let dir = folder(&[("mine.jsonl", &lines(&rows))]);
+    let path = dir.path().join("mine.jsonl").display().to_string();
+    let template = ChatTemplate::new("<u>{{ messages[0].content }}<a>", "", "");
+    let chat = TaskCx {
+        template: Some(&template),
+        ..raw(&Folder, 100)
+    };
+    let found = samples(made(&config(&path)).as_ref(), "", &chat).unwrap();
+    let texts: Vec<&str> = found.iter().map(|sample| sample.context.as_str()).collect();
+    assert_eq!(texts, ["Add.\n\n1, 2", "Go."]);
+    let error = samples(made(&config(&path)).as_ref(), "", &raw(&Folder, 20)).unwrap_err();
+    assert!(
+        error.starts_with("instruction 1 and its answer needs "),
+        "{error}"
+    );
+
     let dir = folder(&[("x.jsonl", "{\"prompt\": \"no\"}\n")]);
     let path = dir.path().join("x.jsonl").display().to_string();
     let error = samples(made(&config(&path)).as_ref(), "", &raw(&Folder, 100)).unwrap_err();

@@ -1,9 +1,14 @@
 //! `LongBench` against its official configuration, rows and scores.
 
+use super::common::{Grid, SpoilsLater, tiny_long};
 use super::folder::{Folder, folder};
 use super::{MODEL, lines, made, raw, samples, score, shared};
 use serde_json::{Map, Value, json};
-use smartkv_eval::task::{Ask, Part, Sample};
+use smartkv_eval::NoProgress;
+use smartkv_eval::task::{
+    Ask, Haystack, NoJournal, Part, Sample, Side, TaskCx, TaskOptions, TaskRun,
+};
+use smartkv_host::template::ChatTemplate;
 use std::path::Path;
 
 const ALL: [&str; 21] = [
@@ -400,4 +405,76 @@ fn the_official_configuration_knows_all() {
     let known: Vec<&str> = known.copied().collect();
     let parts = made(&of(&dir, &known)).parts(&raw(&Folder, 100)).unwrap();
     assert_eq!(parts.len(), known.len());
+}
+
+#[test]
+fn a_chat_template_has_its_room() {
+    let Some((config, rows, prompt, length)) = official("multi_news") else {
+        return;
+    };
+    let source = "System: be brief, and say so.\n\nUser: {{ messages[0].content }}\nAssistant:";
+    let template = ChatTemplate::new(source, "", "");
+    let context = 1200;
+    let cx = TaskCx {
+        template: Some(&template),
+        ..raw(&Folder, context)
+    };
+    let task = made(&config);
+    let part = &task.parts(&cx).unwrap()[0];
+    let tokenizer = MODEL.tokenizer();
+    for (sample, row) in task.samples(part, &cx).unwrap().zip(&rows) {
+        let sample = sample.unwrap();
+        let needed = cx.tokens(&sample).unwrap();
+        assert!(needed <= context);
+        let whole = filled(&prompt, row);
+        let count = tokenizer.encode(&whole, true).unwrap().len();
+        let length = usize::try_from(length).unwrap();
+        if count + length <= context - 40 {
+            assert_eq!(sample.context.clone() + &sample.question, whole);
+        } else if count + length > context {
+            assert!(needed >= context - 8, "{needed}");
+        }
+    }
+}
+
+#[test]
+fn a_run_names_data_and_configuration() {
+    let rows = [row(&json!(["Ann"]), 3), row(&json!(["Bob", "Ann"]), 3)];
+    let dir = dataset("hotpotqa", &rows);
+    let model = tiny_long("benchmarks-longbench");
+    let task = made(&of(dir.path(), &["hotpotqa"]));
+    let run = TaskRun {
+        model: &model,
+        task: task.as_ref(),
+        options: &TaskOptions::default(),
+        data: &Folder,
+        haystack: &Haystack::default(),
+        exact_prefill: false,
+    };
+    let side = |name: &str, step| Side {
+        name: name.into(),
+        cache: Box::new(SpoilsLater::new(&model, Grid(step))),
+    };
+    let mut sides = [side("f16", 0.0), side("spoilt", 4.0)];
+    let (result, _) = run.run(&mut sides, &mut NoJournal, &NoProgress).unwrap();
+    let names: Vec<&str> = result
+        .sources
+        .iter()
+        .map(|source| source.name.as_str())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "dataset2maxlen.json",
+            "dataset2prompt.json",
+            "hotpotqa.jsonl"
+        ]
+    );
+    assert_eq!(result.samples.len(), 2);
+    assert!(result.samples.iter().all(|sample| sample.control.is_some()));
+    let forced = result.samples[0].attempts[1].forced.unwrap();
+    assert!(forced.tokens > 0 && forced.kl_nats.unwrap() > 0.0);
+    // Equal inputs, equal results.
+    let again = run.run(&mut sides, &mut NoJournal, &NoProgress).unwrap().0;
+    assert_eq!(result, again);
 }

@@ -3,7 +3,8 @@
 use super::folder::{Folder, folder};
 use super::{lines, made, raw, samples, score, shared};
 use serde_json::{Value, json};
-use smartkv_eval::task::Sample;
+use smartkv_eval::task::{Sample, TaskCx};
+use smartkv_host::template::ChatTemplate;
 
 fn chars(text: &str) -> usize {
     text.chars().count()
@@ -49,6 +50,16 @@ fn prompts_are_cut_at_their_indices() {
     // Rows with one id are one sample.
     assert_eq!(first.answers, ["Ann", "It is Ann"]);
     assert_eq!(first.gold.as_deref(), Some("Ann"));
+
+    // Where an assistant's turn begins, the white space around the prefix goes.
+    let template = ChatTemplate::new("{{ messages[0].content }}<a>", "", "");
+    let chat = TaskCx {
+        template: Some(&template),
+        ..cx
+    };
+    let found = samples(made(&config).as_ref(), "qasper", &chat).unwrap();
+    assert_eq!(found[0].answer_prefix, "Answer:");
+    assert_eq!(found[0].gold.as_deref(), Some(" Ann"));
 }
 
 #[test]

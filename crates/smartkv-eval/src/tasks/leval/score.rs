@@ -6,9 +6,9 @@ use crate::task::Score;
 /// How the answers of a data set are scored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Metric {
-    /// One letter from A to D.
+    /// The first letter from A to D.
     Choice,
-    /// All right letters from A to D; a quarter for a share of them.
+    /// All letters from A to D. A share of the right ones has a quarter.
     Choices,
     /// The digits of the number after `The answer is`, else of the last word with a digit in the
     /// first paragraph.
@@ -54,13 +54,8 @@ impl Metric {
             return 0.0.into();
         };
         match self {
-            Self::Choice => {
-                let letter = text.chars().find(|c| is_letter(*c));
-                let letters: String = letter.into_iter().collect();
-                (letters == right_letters(answer)).into()
-            }
-            Self::Choices => {
-                let (letters, right) = (several_letters(text), right_letters(answer));
+            Self::Choice | Self::Choices => {
+                let (letters, right) = (self.letters(text), right_letters(answer));
                 if letters == right {
                     1.0.into()
                 } else if !letters.is_empty() && letters.chars().all(|c| right.contains(c)) {
@@ -85,6 +80,19 @@ impl Metric {
                     .with("rouge_2", two)
                     .with("rouge_l", l)
             }
+        }
+    }
+}
+
+impl Metric {
+    /// The letters that an answer settles on.
+    fn letters(self, text: &str) -> String {
+        if "ABCD".contains(text) {
+            text.to_owned()
+        } else if self == Self::Choice {
+            text.chars().find(|c| is_letter(*c)).into_iter().collect()
+        } else {
+            several_letters(text)
         }
     }
 }
@@ -137,6 +145,10 @@ fn number(text: &str) -> String {
 }
 
 fn contained(text: &str, answer: &str) -> bool {
+    let value = |text: &str| text.trim().parse::<f64>().ok();
+    if let (Some(stated), Some(right)) = (value(text), value(answer)) {
+        return stated.total_cmp(&right).is_eq();
+    }
     let bare = |text: &str| text.to_lowercase().replace(' ', "");
     let line = text.split('\n').find(|line| line.chars().count() > 1);
     bare(line.unwrap_or(text)).contains(&bare(answer))
@@ -206,6 +218,8 @@ mod tests {
             (Metric::Choice, "Because of C", "B. second", 1.0),
             (Metric::Choice, "C", "B", 0.0),
             (Metric::Choice, "", "B", 0.0),
+            (Metric::Choice, "AB", "A", 0.0),
+            (Metric::Choice, "A.", "AB", 0.25),
             (Metric::Choices, "AB", "AB", 1.0),
             (Metric::Choices, "A. and B. are right", "AB", 1.0),
             (Metric::Choices, "A", "AB", 0.25),
@@ -240,6 +254,7 @@ mod tests {
             ),
             (Metric::Code, "I think the value of x is 3.0", "3", 1.0),
             (Metric::Code, "no idea", "3", 0.0),
+            (Metric::Code, "13", "3", 0.0),
             (Metric::Loyalty, "False, I think", "False [fact: True]", 1.0),
             (Metric::Loyalty, "", "True [fact: True]", 0.0),
             (Metric::F1, "the cat", "a cat sat", 2.0 / 3.0),

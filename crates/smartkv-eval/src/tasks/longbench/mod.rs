@@ -17,7 +17,7 @@ use smartkv_core::{config, task};
 /// Lengths that `LongBench-E` tells apart: where each begins, in words or Chinese characters.
 const LENGTHS: [(&str, usize); 3] = [("0-4k", 0), ("4-8k", 4000), ("8k+", 8000)];
 
-/// Answers questions about long documents: the 21 data sets of `LongBench` (version 1).
+/// Answers questions about long documents: the data sets of `LongBench` v1.
 ///
 /// Everything follows the official programs: prompts and lengths of answers are read from their
 /// two configuration files, a prompt too long for the context loses its middle before a chat
