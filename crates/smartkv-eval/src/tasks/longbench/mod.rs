@@ -104,9 +104,9 @@ impl Task for LongBench {
                 ..Part::new(name, dataset.metric.name())
             };
             if self.extended {
-                for (index, (length, _)) in LENGTHS.iter().enumerate() {
+                for (length, _) in LENGTHS {
                     let mut part = part(format!("{} {length}", dataset.name));
-                    part.meta.insert("length".to_owned(), json!(index));
+                    part.meta.insert("length".to_owned(), json!(length));
                     parts.push(part);
                 }
             } else {
@@ -120,11 +120,12 @@ impl Task for LongBench {
         let dataset = dataset(part)?;
         let settings = Settings::read(self.config.as_deref().unwrap_or(&self.data), cx)?;
         let (format, answer_tokens) = settings.of(dataset.name)?;
-        let bucket = part.meta.get("length").and_then(Value::as_u64);
+        let bucket = part.meta.get("length").and_then(Value::as_str);
         let wanted = move |row: &Row| -> Result<bool> {
             let length = row.number("length")?;
-            let reached = LENGTHS.iter().filter(|&&(_, from)| length >= from).count();
-            Ok(bucket.is_none_or(|bucket| bucket + 1 == reached as u64))
+            let reached = LENGTHS.iter().rev().find(|(_, from)| length >= *from);
+            let own = reached.map(|(name, _)| *name);
+            Ok(bucket.is_none_or(|bucket| own == Some(bucket)))
         };
         let rows = self.rows(dataset, cx)?.filter_map(move |row| {
             let row = match row {
