@@ -4,7 +4,8 @@ use smartkv_eval::task::{DataFile, DataSource, Haystack};
 use smartkv_eval::{EvalError, Result};
 use std::path::{Path, PathBuf};
 
-/// Finds files by their exact path, or by their name alone, within a folder given as the root.
+/// Finds files by their exact path, or by their name alone, and members of archives, within a
+/// folder given as the root.
 pub(crate) struct Folder;
 
 impl DataSource for Folder {
@@ -18,6 +19,19 @@ impl DataSource for Folder {
         };
         if root.is_file() {
             return Ok(vec![file(root.to_owned())]);
+        }
+        for name in names.iter().filter(|name| name.contains('!')) {
+            let (archive, member) = name.split_once('!').unwrap();
+            let path = root.join(archive);
+            if path.is_file() {
+                let member = Some(member.to_owned());
+                let name = (*name).to_owned();
+                return Ok(vec![DataFile {
+                    member,
+                    name,
+                    ..file(path)
+                }]);
+            }
         }
         for name in names.iter().filter(|name| !name.contains(['!', '*'])) {
             let last = name.rsplit('/').next().unwrap();

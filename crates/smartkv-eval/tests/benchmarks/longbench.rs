@@ -9,6 +9,7 @@ use smartkv_eval::task::{
     Ask, Haystack, NoJournal, Part, Sample, Side, TaskCx, TaskOptions, TaskRun,
 };
 use smartkv_host::template::ChatTemplate;
+use std::io::Write as _;
 use std::path::Path;
 
 const ALL: [&str; 21] = [
@@ -170,6 +171,30 @@ fn long_prompts_keep_both_halves() {
         }
         assert!(cut > 0, "{name}");
     }
+}
+
+#[test]
+fn the_published_archive_is_read_as_it_is() {
+    let (prompts, lengths) = config();
+    let dir = folder(&[
+        ("config/dataset2prompt.json", &prompts),
+        ("config/dataset2maxlen.json", &lengths),
+    ]);
+    let file = std::fs::File::create(dir.path().join("data.zip")).unwrap();
+    let mut archive = zip::ZipWriter::new(file);
+    let options = zip::write::SimpleFileOptions::default();
+    archive.start_file("data/qasper.jsonl", options).unwrap();
+    let rows = lines(&[row(&json!(["Ann"]), 3), json!({"input": "Who?"})]);
+    archive.write_all(rows.as_bytes()).unwrap();
+    archive.finish().unwrap();
+    let task = made(&of(dir.path(), &["qasper"]));
+    let cx = raw(&Folder, 100);
+    let parts = task.parts(&cx).unwrap();
+    let read: Vec<_> = task.samples(&parts[0], &cx).unwrap().collect();
+    assert_eq!(read[0].as_ref().unwrap().context, "Read.\nIt was Ann.");
+    let error = read[1].as_ref().unwrap_err().to_string();
+    let fault = "data.zip!data/qasper.jsonl:2: no column `length`; there are `input`";
+    assert!(error.ends_with(fault), "{error}");
 }
 
 #[test]

@@ -22,7 +22,7 @@ use smartkv_core::{config, task};
 #[config]
 pub struct LEval {
     /// Where the data is: a folder or a data set of the hub, with
-    /// `LEval/Closed-ended-tasks/coursera.jsonl` and so on, or the files alone.
+    /// `LEval/*/coursera.jsonl` and so on, or the files alone.
     #[default("L4NLP/LEval".to_owned())]
     pub data: String,
     /// Data sets to run, a part each; the seven of closed answers if none is named.
