@@ -107,7 +107,7 @@ fn bytes(file: &DataFile) -> Result<Vec<u8>> {
 }
 
 /// `archive.zip!member`, or the path alone.
-fn shown(file: &DataFile) -> String {
+pub(crate) fn shown(file: &DataFile) -> String {
     let path = file.path.display();
     match &file.member {
         Some(member) => format!("{path}!{member}"),

@@ -18,7 +18,7 @@ mod shared;
 mod summary;
 
 pub use context::TaskCx;
-pub use data::{DataFile, DataSource, Haystack, NoData};
+pub use data::{DataFile, DataSource, Haystack, NoData, Source};
 pub use journal::{Journal, NoJournal};
 pub use options::{PromptStyle, Shard, TaskOptions};
 pub use record::{Attempt, SampleRecord, Stop};
@@ -60,6 +60,23 @@ pub trait Task: fmt::Debug + Send + Sync {
     /// # Errors
     /// An answer key that cannot be read.
     fn score(&self, part: &Part, sample: &Sample, answer: &Answer) -> Result<Score>;
+
+    /// Scores one answer beside the one that the reference gave to the same prompt, its own answer
+    /// too; there is none if the reference failed. By default an answer is scored alone: this is
+    /// for tasks whose right answer is whatever the exact cache says.
+    ///
+    /// # Errors
+    /// See [`score`](Self::score).
+    fn score_against(
+        &self,
+        part: &Part,
+        sample: &Sample,
+        answer: &Answer,
+        reference: Option<&Answer>,
+    ) -> Result<Score> {
+        let _ = reference;
+        self.score(part, sample, answer)
+    }
 }
 
 /// Builds a task from its configuration: an object with its name under `type`.

@@ -1,11 +1,10 @@
 //! Code completion: similarity of the next line.
 
 use super::{difflib, edit};
-use serde::{Deserialize, Serialize};
+use smartkv_core::config;
 
 /// Which `ratio` of `fuzzywuzzy` is meant: it depends on what is installed beside it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[config]
 pub enum CodeSimilarity {
     /// Indel similarity: `fuzzywuzzy` with python-Levenshtein, and rapidfuzz.
     #[default]

@@ -5,6 +5,7 @@
 //! counts in the summary-level variant as in ROUGE 1.5.5.
 
 use super::Overlap;
+use super::best_of;
 use super::lcs::{lcs_len, lcs_pairs};
 use super::porter::stem;
 use super::squad::token_f1;
@@ -79,10 +80,26 @@ pub fn rouge_lsum(prediction: &str, reference: &str, stemmer: Stemmer) -> Overla
     Overlap::of(hits, length(&prediction), length(&reference))
 }
 
-/// Geometric mean of ROUGE-1, ROUGE-2 and ROUGE-L as SCROLLS and `ZeroSCROLLS` report summaries.
+/// ROUGE-1, ROUGE-2 and ROUGE-L as SCROLLS takes them of a summary: F1 without stemmer, each the
+/// best of the references. L-Eval follows it.
+#[must_use]
+pub fn scrolls<S: AsRef<str>>(prediction: &str, references: &[S]) -> [f64; 3] {
+    let best = |score: fn(&str, &str) -> Overlap| {
+        best_of(references, |reference| {
+            score(prediction, reference.as_ref()).f1
+        })
+    };
+    [
+        best(|a, b| rouge_n(a, b, 1, Stemmer::None)),
+        best(|a, b| rouge_n(a, b, 2, Stemmer::None)),
+        best(|a, b| rouge_l(a, b, Stemmer::None)),
+    ]
+}
+
+/// Geometric mean of ROUGE-1, ROUGE-2 and ROUGE-L, the score of a summary in SCROLLS and
+/// `ZeroSCROLLS`, which take it of the means over all samples.
 ///
-/// There, all three are F1, stemmed, and L is [`rouge_lsum`]. Not a mean of three: one score of 0
-/// makes all 0. Negative or NaN scores count as 0.
+/// Not a mean of three: one score of 0 makes all 0. Negative or NaN scores count as 0.
 #[must_use]
 pub fn geometric_mean(rouge_1: f64, rouge_2: f64, rouge_l: f64) -> f64 {
     [rouge_1, rouge_2, rouge_l]

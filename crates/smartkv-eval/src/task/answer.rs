@@ -43,13 +43,7 @@ impl Question<'_> {
             &prompt.rest,
             &mut PhaseTime::default(),
         )?;
-        let mut answer = Answer {
-            text: String::new(),
-            generated_tokens: 0,
-            stop: None,
-            forced: None,
-            choice: None,
-        };
+        let mut answer = Answer::default();
         let mut rows = None;
         if let Some(gold) = &sample.gold {
             let gold = prompt.continuation(tokenizer, gold)?;
@@ -67,7 +61,7 @@ impl Question<'_> {
                 let (tokens, stop) =
                     self.generate(fork, first, *max_new_tokens, *stop_at_newline, time)?;
                 answer.text = tokenizer.decode(&tokens)?;
-                answer.generated_tokens = tokens.len();
+                answer.tokens = tokens;
                 answer.stop = Some(stop);
             }
             Ask::Choose(choices) => {

@@ -1,7 +1,10 @@
 //! Where the data of a benchmark comes from.
 
 use crate::error::{EvalError, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 /// A file of a data set, on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,5 +59,55 @@ impl DataSource for NoData {
 
     fn text(&self, name: &str) -> Result<Haystack> {
         Err(EvalError::Task(format!("no source for the text `{name}`")))
+    }
+}
+
+/// A file that a task's samples came from, as results name it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Source {
+    /// The data set or folder that was asked for it.
+    pub data: String,
+    /// Its name within that, with its member where it is an archive.
+    pub name: String,
+    /// SHA-256 of the file.
+    pub sha256: String,
+}
+
+/// Passes on what another source finds, and remembers the files.
+pub(super) struct Recorded<'a> {
+    source: &'a dyn DataSource,
+    found: Mutex<BTreeSet<Source>>,
+}
+
+impl<'a> Recorded<'a> {
+    pub(super) fn new(source: &'a dyn DataSource) -> Self {
+        Self {
+            source,
+            found: Mutex::default(),
+        }
+    }
+
+    /// All files that were found, each once.
+    pub(super) fn into_sources(self) -> Vec<Source> {
+        let found = self.found.into_inner();
+        let found = found.unwrap_or_else(PoisonError::into_inner);
+        found.into_iter().collect()
+    }
+}
+
+impl DataSource for Recorded<'_> {
+    fn files(&self, root: &str, names: &[&str]) -> Result<Vec<DataFile>> {
+        let files = self.source.files(root, names)?;
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.extend(files.iter().map(|file| Source {
+            data: root.to_owned(),
+            name: file.name.clone(),
+            sha256: file.sha256.clone(),
+        }));
+        Ok(files)
+    }
+
+    fn text(&self, name: &str) -> Result<Haystack> {
+        self.source.text(name)
     }
 }

@@ -78,7 +78,7 @@ impl Attempt {
             score: score.value,
             details: score.details,
             text: answer.text,
-            generated_tokens: answer.generated_tokens,
+            generated_tokens: answer.tokens.len(),
             stop: answer.stop,
             forced: answer.forced,
             ..Self::default()

@@ -3,12 +3,12 @@
 use super::Task;
 use super::answer::{Question, Rows};
 use super::context::TaskCx;
-use super::data::{DataSource, Haystack};
+use super::data::{DataSource, Haystack, Recorded};
 use super::journal::Journal;
 use super::options::TaskOptions;
 use super::prompt::{Frame, Prompt};
 use super::record::{Attempt, SampleRecord};
-use super::sample::{Part, Sample};
+use super::sample::{Answer, Part, Sample};
 use super::shared::SharedPrefill;
 use super::summary::{TaskResult, summarise};
 use crate::error::{EvalError, Result};
@@ -81,7 +81,11 @@ impl TaskRun<'_> {
                 ));
             }
         }
-        let cx = self.context()?;
+        let data = Recorded::new(self.data);
+        let cx = TaskCx {
+            data: &data,
+            ..self.context()?
+        };
         let parts = self.task.parts(&cx)?;
         if parts.is_empty() {
             return Err(EvalError::Task("the task has no parts".into()));
@@ -121,10 +125,11 @@ impl TaskRun<'_> {
             ));
         }
         let names = sides.iter().map(|side| side.name.clone()).collect();
-        Ok((
-            summarise(&parts, names, records, &self.options.bootstrap)?,
-            timing,
-        ))
+        let result = TaskResult {
+            sources: data.into_sources(),
+            ..summarise(&parts, names, records, &self.options.bootstrap)?
+        };
+        Ok((result, timing))
     }
 
     /// What the task is told.
@@ -204,7 +209,7 @@ impl Group<'_> {
             sample,
             prompt: &prompt,
         };
-        let mut reference: Option<Rows> = None;
+        let mut reference: (Option<Rows>, Option<Answer>) = (None, None);
         let mut attempts = Vec::with_capacity(sides.len());
         for (place, side) in sides.iter().enumerate() {
             let memory = side.cache.memory();
@@ -213,12 +218,14 @@ impl Group<'_> {
                 Attempt::failed(&why)
             } else {
                 let time = &mut self.timing.decode[place];
-                match question.ask(side.cache.as_ref(), reference.as_ref(), time) {
+                match question.ask(side.cache.as_ref(), reference.0.as_ref(), time) {
                     Ok((answer, rows)) => {
                         if place == 0 {
-                            reference = rows;
+                            reference = (rows, Some(answer.clone()));
                         }
-                        let score = self.run.task.score(self.part, sample, &answer)?;
+                        let beside = reference.1.as_ref();
+                        let task = self.run.task;
+                        let score = task.score_against(self.part, sample, &answer, beside)?;
                         Attempt::of(answer, score)
                     }
                     Err(error) => Attempt::failed(&error),
@@ -232,7 +239,10 @@ impl Group<'_> {
             });
         }
         let control = match sides.first_mut() {
-            Some(side) if self.run.options.control => Some(self.control(&frame, sample, side)?),
+            // A prompt that is all context leaves nothing to ask without it.
+            Some(side) if self.run.options.control && sample.asks() => {
+                Some(self.control(&frame, sample, side)?)
+            }
             _ => None,
         };
         let record = SampleRecord {

@@ -74,6 +74,11 @@ pub struct Sample {
 }
 
 impl Sample {
+    /// Whether anything is asked after the context.
+    pub(super) fn asks(&self) -> bool {
+        !(self.question.is_empty() && self.answer_prefix.is_empty())
+    }
+
     /// A sample that asks for at most `max_new_tokens` of greedy text.
     #[must_use]
     pub fn generate(max_new_tokens: usize) -> Self {
@@ -108,12 +113,12 @@ pub struct Forced {
 }
 
 /// What a model answered.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Answer {
     /// The greedy text, special tokens left out; of a choice, the chosen one.
     pub text: String,
-    /// Tokens generated, an end token not counted.
-    pub generated_tokens: usize,
+    /// The tokens generated, an end token not among them.
+    pub tokens: Vec<u32>,
     /// Why generation stopped; absent if nothing was generated.
     pub stop: Option<Stop>,
     /// The forced gold continuation, where the sample has one.

@@ -1,5 +1,6 @@
 //! From samples to what a table shows.
 
+use super::data::Source;
 use super::record::{Attempt, SampleRecord};
 use super::sample::Part;
 use crate::error::Result;
@@ -22,6 +23,9 @@ pub struct TaskResult {
     pub overall: PartResult,
     /// The parts; empty if there is only one.
     pub parts: Vec<PartResult>,
+    /// The files of data sets that were read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<Source>,
     /// Sample by sample.
     pub samples: Vec<SampleRecord>,
 }
@@ -115,6 +119,7 @@ pub(super) fn summarise(
         sides: names,
         overall,
         parts,
+        sources: Vec::new(),
         samples: records,
     })
 }
