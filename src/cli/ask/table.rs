@@ -158,7 +158,7 @@ fn remarks(task: &TaskRecord) -> String {
             let _ = writeln!(text, "{}: {} samples failed.", side.name, side.failed);
         }
     }
-    let why = result.samples.iter().flat_map(|sample| &sample.attempts);
+    let mut why = result.samples.iter().flat_map(|sample| &sample.attempts);
     if let Some(reason) = why.find_map(|attempt| attempt.failure.as_ref()) {
         let _ = writeln!(text, "First failure: {reason}");
     }
