@@ -9,6 +9,7 @@ use super::{out_file, session};
 use crate::assets::{Datasets, Policy, Progress, resolve_text};
 use crate::config::{Assignment, TaskSpec};
 use crate::experiment::{Candidate, TaskEvaluation, run_tasks};
+use anyhow::Context as _;
 use smartkv_core::Prefill;
 use smartkv_eval::task::{Haystack, PromptStyle, Shard, TaskOptions};
 use std::path::{Path, PathBuf};
@@ -115,6 +116,15 @@ impl Asked<'_> {
         options.check()?;
         if let Some(path) = self.out {
             out_file::check(path)?;
+        }
+        for candidate in self.candidates {
+            // Answers are generated: nobody knows the attention of their tokens beforehand.
+            let tracker = candidate.strategy.strategy.tracker();
+            if let Some(tracker) = tracker.filter(|tracker| tracker.needs_trace()) {
+                let tracker = tracker.typetag_name();
+                return Err(smartkv_core::Error::NoTrace { tracker })
+                    .with_context(|| format!("`{}` cannot be asked tasks", candidate.name));
+            }
         }
         let loaded = Loaded::load(model, weights, policy)?;
         for candidate in self.candidates {

@@ -3,11 +3,13 @@
 mod settings;
 mod table;
 
+use super::ask::{Asked, TaskArgs};
 use super::bar::Bar;
 use super::out_file;
 use super::output;
 use super::session::{DEFAULT_MODEL, Loaded, ModelArgs, check_calibration, parse_prefill};
 use crate::assets::{self, Policy, resolve_text};
+use crate::config::Assignment;
 use crate::experiment::{Comparison, compare};
 use std::path::PathBuf;
 
@@ -17,6 +19,7 @@ use std::path::PathBuf;
   smartkv compare uniform-4 kivi turboquant smartkv@0.3
   smartkv compare smartkv smartkv-random h2o --budgets 0.2,0.3,0.5 --against smartkv@0.3
   smartkv compare --config configs/comparisons/pareto.yaml --out pareto.json
+  smartkv compare uniform-4 smartkv@0.25 --task assoc_recall --limit 50
 
 All caches run in one batch on the same tokens, beside the f16 cache: predictions after a prefilled
 prompt, teacher-forced through the compressed cache. A strategy that takes a budget is run at each
@@ -65,10 +68,18 @@ pub(super) struct CompareArgs {
     /// Also write the record to this file, whole or not at all.
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    ask: TaskArgs,
+    /// Change one field of a task, such as task.samples=50; repeat for more.
+    #[arg(long = "set", value_name = "task.PATH=VALUE", requires = "tasks")]
+    sets: Vec<Assignment>,
 }
 
 pub(super) fn run(args: &CompareArgs, policy: &Policy, as_json: bool) -> anyhow::Result<()> {
     let settings = settings::Settings::new(args)?;
+    if !args.ask.tasks.is_empty() {
+        return ask(args, &settings, policy, as_json);
+    }
     if let Some(path) = &args.out {
         out_file::check(path)?;
     }
@@ -105,4 +116,37 @@ pub(super) fn run(args: &CompareArgs, policy: &Policy, as_json: bool) -> anyhow:
     } else {
         output::text(&table::render(&record))
     }
+}
+
+/// Tasks in the place of windows: every row beside f16 on the same prompts.
+fn ask(
+    args: &CompareArgs,
+    settings: &settings::Settings,
+    policy: &Policy,
+    as_json: bool,
+) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        settings.against.is_none(),
+        "--against cannot be used with --task: rows are held against f16"
+    );
+    if let Some(set) = args.sets.iter().find(|set| !set.is_for_task()) {
+        anyhow::bail!("--set {set}: expected task.FIELD=VALUE: strategies are named with theirs");
+    }
+    // Several rows of a strategy are told apart by their budgets.
+    let mut candidates = settings.candidates.clone();
+    for candidate in &mut candidates {
+        candidate.name = settings::label(candidate);
+    }
+    let asked = Asked {
+        args: &args.ask,
+        sets: &args.sets,
+        candidates: &candidates,
+        text: settings.text.as_deref().unwrap_or("essays"),
+        prefill: settings.prefill,
+        seed: settings.seed,
+        out: args.out.as_deref(),
+    };
+    let model = settings.model.as_deref().unwrap_or(DEFAULT_MODEL);
+    let weights = settings.weights.as_deref().unwrap_or("auto");
+    asked.run(model, weights, policy, as_json)
 }

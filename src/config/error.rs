@@ -63,6 +63,11 @@ impl ConfigError {
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::Core(error) => error.hints(),
+            Self::Set { assignment, .. } if assignment.trim_start().starts_with("task.") => vec![
+                "`smartkv tasks NAME` lists the parameters of a task".to_string(),
+                "write --set task.PATH=VALUE, or --set task.NAME.PATH=VALUE with several tasks"
+                    .to_string(),
+            ],
             Self::Set { .. } => vec![
                 "`smartkv strategies NAME` lists the parameters of a strategy".to_string(),
                 "write --set PATH=VALUE, such as --set tracker.decay=0.95".to_string(),

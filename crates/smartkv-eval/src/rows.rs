@@ -115,7 +115,8 @@ pub(crate) fn shown(file: &DataFile) -> String {
     }
 }
 
-fn bad(file: &DataFile, line: Option<usize>, reason: impl fmt::Display) -> EvalError {
+/// What is wrong with `file`, at that line or row, from 1.
+pub(crate) fn bad(file: &DataFile, line: Option<usize>, reason: impl fmt::Display) -> EvalError {
     EvalError::Data {
         file: shown(file),
         line,

@@ -16,6 +16,7 @@ mod run;
 mod sample;
 mod shared;
 mod summary;
+mod verdicts;
 
 pub use context::TaskCx;
 pub use data::{DataFile, DataSource, Haystack, NoData, Source};

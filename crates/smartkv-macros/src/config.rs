@@ -58,12 +58,12 @@ fn plugin(mut item: ItemStruct) -> Result<TokenStream> {
                             "`#[range]` is for numbers",
                         );
                     });
-                    quote!(Some(#range))
+                    quote!(::core::option::Option::Some(#range))
                 } else {
-                    quote!(None)
+                    quote!(::core::option::Option::None)
                 };
                 let parameter = quote_spanned!(ty.span()=> <#ty as ::smartkv_core::Parameter>);
-                fields.push(quote!(Field {
+                fields.push(quote!(::smartkv_core::registry::Field {
                     name: #key,
                     docs: #text,
                     type_name: #parameter::type_name,
@@ -105,10 +105,9 @@ fn plugin(mut item: ItemStruct) -> Result<TokenStream> {
         }
 
         const _: () = {
-            use ::smartkv_core::registry::{Documented, Field};
-            impl Documented for #ident {
+            impl ::smartkv_core::registry::Documented for #ident {
                 const DOCS: &'static str = #docs;
-                const FIELDS: &'static [Field] = &[#(#fields),*];
+                const FIELDS: &'static [::smartkv_core::registry::Field] = &[#(#fields),*];
             }
             #(#numeric)*
         };

@@ -90,14 +90,19 @@ pub(crate) fn expand(kind: &str, args: TokenStream, item: TokenStream) -> Result
             "expected a type name",
         ));
     };
+    // Paths in full: what a `use` brings would hide the plugin's own types of those names.
+    let registry = quote!(::smartkv_core::registry);
+    let private = quote!(::smartkv_core::__private);
     let storage = match storage {
         Some(storage) if kind != "Strategy" => {
             let message = "only strategies store something";
             return Err(syn::Error::new(storage.span(), message));
         }
-        Some(storage) => quote!(Some(Storage::#storage)),
-        None if kind == "Strategy" => quote!(Some(Storage::Packed)),
-        None => quote!(None),
+        Some(storage) => quote!(::core::option::Option::Some(#registry::Storage::#storage)),
+        None if kind == "Strategy" => {
+            quote!(::core::option::Option::Some(#registry::Storage::Packed))
+        }
+        None => quote!(::core::option::Option::None),
     };
     // Tasks know models and tokenizers, so their trait is not the core's.
     let home = if kind == "Task" {
@@ -107,34 +112,32 @@ pub(crate) fn expand(kind: &str, args: TokenStream, item: TokenStream) -> Result
     };
     let kind = Ident::new(kind, Span::call_site());
     let paper = if let Some(text) = paper {
-        quote!(Some(#text))
+        quote!(::core::option::Option::Some(#text))
     } else {
-        quote!(None)
+        quote!(::core::option::Option::None)
     };
-    // typetag's expansion says `typetag::…`, hence the `use` inside the block.
+    // typetag's expansion says `typetag::…`, hence the one `use` inside the block.
     Ok(quote! {
         const _: () = {
-            use ::smartkv_core::__private::{inventory, serde_json, typetag};
-            #[allow(unused_imports, reason = "only strategies have a storage")]
-            use ::smartkv_core::registry::{Documented, Entry, Kind, Storage};
+            use #private::typetag;
 
             #[typetag::serde(name = #name)]
             #item
 
-            inventory::submit! {
-                Entry {
-                    kind: Kind::#kind,
+            #private::inventory::submit! {
+                #registry::Entry {
+                    kind: #registry::Kind::#kind,
                     name: #name,
                     family: #family,
                     storage: #storage,
                     paper: #paper,
-                    docs: <#target as Documented>::DOCS,
-                    fields: <#target as Documented>::FIELDS,
-                    crate_name: env!("CARGO_PKG_NAME"),
+                    docs: <#target as #registry::Documented>::DOCS,
+                    fields: <#target as #registry::Documented>::FIELDS,
+                    crate_name: ::core::env!("CARGO_PKG_NAME"),
                     example: || {
-                        let value: Box<dyn #home::#kind> =
-                            Box::new(<#target as ::core::default::Default>::default());
-                        serde_json::to_value(&value)
+                        let value: ::std::boxed::Box<dyn #home::#kind> =
+                            ::std::boxed::Box::new(<#target as ::core::default::Default>::default());
+                        #private::serde_json::to_value(&value)
                     },
                 }
             }

@@ -3,7 +3,7 @@
 use crate::cli::output;
 use crate::cli::session::prefill_name;
 use crate::experiment::{TaskRecord, TasksRecord};
-use smartkv_eval::stats::{Estimate, Interval};
+use smartkv_eval::stats::{Estimate, Interval, Verdict};
 use smartkv_eval::task::{PartResult, SideResult};
 use std::fmt::Write as _;
 
@@ -19,7 +19,8 @@ pub(super) fn render(record: &TasksRecord) -> String {
     let _ = writeln!(
         text,
         "{}; {} prefill; {}; seed {}.\nScores are percentages [95%: bootstrap over samples]; \
-         difference, p (sign-flip test) and KL are against f16 on the same samples.\nRatio: live \
+         difference, p (sign-flip test, \
+         Holm's correction within a task) and KL are against f16 on the same samples.\nRatio: live \
          bytes to f16 when the question came. Failed samples count as 0.",
         if options.query_aware {
             "Query-aware: the cache saw the question before it compressed"
@@ -92,9 +93,7 @@ fn row(name: &str, side: &SideResult, n: usize, gold: bool) -> Vec<String> {
             .map_or("simulated".to_string(), |ratio| format!("{ratio:.4}")),
         percent(&side.score),
         compared.map_or(String::new(), |c| signed(&c.difference.estimate)),
-        compared.map_or(String::new(), |c| {
-            format!("{:.4}", c.difference.p_two_sided)
-        }),
+        compared.map_or(String::new(), |c| format!("{:.4}", c.p_holm)),
     ];
     if gold {
         cells.push(number(side.gold_nll_nats));
@@ -126,6 +125,17 @@ fn spread(estimate: &Estimate, show: impl Fn(f64) -> String) -> String {
     }
 }
 
+/// A cache whose difference may be chance, and how many samples would tell.
+fn too_small(side: &SideResult) -> Option<String> {
+    let Verdict::TooSmall { units_needed, .. } = side.compared.as_ref()?.verdict else {
+        return None;
+    };
+    Some(match units_needed {
+        Some(needed) => format!("{} (about {needed} needed)", side.name),
+        None => side.name.clone(),
+    })
+}
+
 /// What has to be said beside the numbers.
 fn remarks(task: &TaskRecord) -> String {
     let result = &task.result;
@@ -134,24 +144,35 @@ fn remarks(task: &TaskRecord) -> String {
     if !metric.is_empty() {
         let _ = writeln!(text, "Score: {metric}.");
     }
-    let all = result.parts.iter().chain([&result.overall]);
-    let blind: Vec<&str> = all
-        .filter(|part| part.discriminative == Some(false))
-        .map(|part| {
-            if part.name.is_empty() {
-                "all"
-            } else {
-                &part.name
-            }
-        })
-        .collect();
+    let all = || result.parts.iter().chain([&result.overall]);
+    let names = |wanted: fn(&PartResult) -> bool| {
+        let parts = all()
+            .filter(|part| wanted(part))
+            .map(|part| match &*part.name {
+                "" => "all",
+                name => name,
+            });
+        parts.collect::<Vec<_>>().join(", ")
+    };
+    let blind = names(|part| part.discriminative == Some(false));
     if !blind.is_empty() {
         let _ = writeln!(
             text,
             "Not discriminative for this model (f16 does not beat the prompt without its context \
-             at p < 0.01): {}.",
-            blind.join(", ")
+             at p < 0.01): {blind}."
         );
+    }
+    let undecided = names(|part| part.undecided.is_some());
+    if !undecided.is_empty() {
+        let _ = writeln!(
+            text,
+            "Too few samples to tell whether f16 needs the context: {undecided}."
+        );
+    }
+    let small = result.overall.sides.iter().filter_map(too_small);
+    let small: Vec<String> = small.collect();
+    if !small.is_empty() {
+        let _ = writeln!(text, "n too small to tell from f16: {}.", small.join(", "));
     }
     for side in &result.overall.sides {
         if side.failed > 0 {

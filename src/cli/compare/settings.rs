@@ -148,12 +148,16 @@ fn rows(entry: &Value, budgets: &[Budget], rows: &mut Vec<Candidate>) -> anyhow:
     Ok(())
 }
 
+/// `NAME`, or `NAME@BUDGET` of a row that was given one.
+pub(super) fn label(candidate: &Candidate) -> String {
+    match candidate.budget {
+        Some(budget) => format!("{}@{budget}", candidate.name),
+        None => candidate.name.clone(),
+    }
+}
+
 /// The row called `NAME` or `NAME@BUDGET`.
 fn find(wanted: &str, candidates: &[Candidate]) -> anyhow::Result<usize> {
-    let label = |c: &Candidate| match c.budget {
-        Some(budget) => format!("{}@{budget}", c.name),
-        None => c.name.clone(),
-    };
     let matching = |c: &Candidate| c.name == wanted || label(c) == wanted;
     let found: Vec<usize> = (0..candidates.len())
         .filter(|&i| matching(&candidates[i]))

@@ -61,6 +61,45 @@ fn contained<S: AsRef<str>>(prediction: &str, references: &[S]) -> impl Iterator
 mod tests {
     use super::*;
 
+    /// Answer, expected strings, `string_match_all` and `string_match_part` as RULER's own
+    /// functions give them.
+    type Golden = (&'static str, &'static [&'static str], f64, f64);
+
+    const GOLDEN: [Golden; 7] = [
+        (" 1234567.", &["1234567"], 1.0, 1.0),
+        (
+            "ABCDE FGHIJ",
+            &["ABCDE", "FGHIJ", "KLMNO", "PQRST"],
+            0.5,
+            1.0,
+        ),
+        (
+            "apple Pear",
+            &["Apple", "pear", "fig"],
+            0.666_666_666_666_666_6,
+            1.0,
+        ),
+        ("", &["x"], 0.0, 0.0),
+        ("1. cat 2. dog", &["cat", "do"], 1.0, 1.0),
+        ("123\u{0}4567", &["1234567"], 0.0, 0.0),
+        ("\u{1}a\tb\u{1f} ", &["a\nb"], 1.0, 1.0),
+    ];
+
+    #[test]
+    fn scores_are_those_of_ruler() {
+        for (answer, expected, all, part) in GOLDEN {
+            let answer = clean(answer, ControlCharacters::Broken);
+            assert!(
+                (match_all(&answer, expected) - all).abs() < 1e-12,
+                "{answer:?}"
+            );
+            assert!(
+                (match_part(&answer, expected) - part).abs() < 1e-12,
+                "{answer:?}"
+            );
+        }
+    }
+
     #[test]
     fn control_characters_divide_or_vanish() {
         let raw = " \u{1}12\t34\n";

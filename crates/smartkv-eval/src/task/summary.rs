@@ -3,9 +3,10 @@
 use super::data::Source;
 use super::record::{Attempt, SampleRecord};
 use super::sample::Part;
-use crate::error::Result;
+use super::verdicts::{Pool, judged};
+use crate::error::{EvalError, Result};
 use crate::stats::{
-    Bootstrap, Difference, Estimate, bootstrap_mean, float, mean, paired_difference,
+    Bootstrap, Difference, Estimate, Verdict, bootstrap_mean, float, mean, paired_difference,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -13,6 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The p-value below which the context is said to matter.
 const DISCRIMINATES: f64 = 0.01;
+
+/// With fewer samples no p-value is below that, even if all of them agree: `2 / 2^7 > 0.01`.
+const LEAST: usize = 8;
 
 /// What a task measured. Equal inputs give equal results, to the bit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,8 +52,11 @@ pub struct PartResult {
     pub control: Option<Estimate>,
     /// Whether the reference needs the context at all (sign-flip test of its scores against the
     /// control's, p < 0.01): if not, the task tells nothing about a cache of this model. Absent
-    /// without a control.
+    /// without a control, and where it cannot be told.
     pub discriminative: Option<bool>,
+    /// Why it cannot be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undecided: Option<String>,
     /// Cache by cache, the reference first.
     pub sides: Vec<SideResult>,
 }
@@ -76,8 +83,13 @@ pub struct SideResult {
 /// A cache against the reference on the same samples.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Compared {
-    /// Mean difference of the scores.
+    /// Mean difference of the scores. Where all scores are 0 or 1 its p-value is that of
+    /// `McNemar`'s exact test, which the sign-flip test then is.
     pub difference: Difference,
+    /// That p-value after Holm's correction for all comparisons of the task.
+    pub p_holm: f64,
+    /// What may be said of the difference once corrected.
+    pub verdict: Verdict,
     /// Mean divergence from the reference at the gold continuation; absent without one.
     pub kl_nats: Option<Estimate>,
 }
@@ -89,32 +101,44 @@ pub(super) fn summarise(
     records: Vec<SampleRecord>,
     how: &Bootstrap,
 ) -> Result<TaskResult> {
-    let mut results = Vec::new();
+    let mut pools = Vec::new();
     for part in parts {
         let own: Vec<&SampleRecord> = records.iter().filter(|r| r.part == part.name).collect();
         if !own.is_empty() {
-            results.push(summary(part, &names, &own, &vec![1.0; own.len()], how)?);
+            pools.push(Pool {
+                part: part.clone(),
+                weights: vec![1.0; own.len()],
+                records: own,
+            });
         }
     }
-    let overall = if let [only] = results.as_slice() {
-        PartResult {
-            name: String::new(),
-            ..only.clone()
-        }
-    } else {
-        let metrics: BTreeSet<&str> = results.iter().map(|r| r.metric.as_str()).collect();
+    let single = pools.len() == 1;
+    if !single {
+        let metrics: BTreeSet<&str> = pools.iter().map(|p| p.part.metric.as_str()).collect();
         let part = Part {
             metric: metrics.into_iter().collect::<Vec<_>>().join(", "),
             ..Part::default()
         };
         let all: Vec<&SampleRecord> = records.iter().collect();
-        summary(&part, &names, &all, &balance(&all, results.len()), how)?
+        pools.push(Pool {
+            part,
+            weights: balance(&all, pools.len()),
+            records: all,
+        });
+    }
+    let compared = judged(&pools, names.len(), how)?;
+    let results = pools.iter().zip(compared);
+    let results = results.map(|(pool, compared)| summary(pool, &names, compared, how));
+    let mut parts = results.collect::<Result<Vec<_>>>()?;
+    let last = parts.pop();
+    let Some(mut overall) = last else {
+        return Err(EvalError::Task("no samples to sum up".into()));
     };
-    let parts = if results.len() == 1 && results[0].name.is_empty() {
-        Vec::new()
-    } else {
-        results
-    };
+    if single && !overall.name.is_empty() {
+        parts.push(overall.clone());
+        overall.name.clear();
+    }
+    drop(pools);
     Ok(TaskResult {
         sides: names,
         overall,
@@ -137,20 +161,17 @@ fn balance(records: &[&SampleRecord], parts: usize) -> Vec<f64> {
 }
 
 fn summary(
-    part: &Part,
+    pool: &Pool<'_>,
     names: &[String],
-    records: &[&SampleRecord],
-    weights: &[f64],
+    mut compared: Vec<Option<Compared>>,
     how: &Bootstrap,
 ) -> Result<PartResult> {
-    let weigh = |value: fn(&Attempt) -> Option<f64>, side: usize| -> Option<Vec<f64>> {
-        let pairs = records.iter().zip(weights);
-        pairs
-            .map(|(record, weight)| Some(weight * value(&record.attempts[side])?))
-            .collect()
-    };
-    let scores = |side| weigh(|attempt| Some(attempt.score), side).unwrap_or_default();
-    let reference = scores(0);
+    let Pool {
+        part,
+        records,
+        weights,
+    } = pool;
+    let reference = pool.scores(0);
     let controls: Option<Vec<f64>> = records
         .iter()
         .zip(weights)
@@ -160,30 +181,25 @@ fn summary(
         .as_ref()
         .map(|scores| bootstrap_mean(scores, how))
         .transpose()?;
+    let undecided = (control.is_some() && records.len() < LEAST).then(|| {
+        format!(
+            "n = {} is too small: at least {LEAST} are needed",
+            records.len()
+        )
+    });
     let discriminative = controls
+        .filter(|_| undecided.is_none())
         .map(|control| paired_difference(&control, &reference, how))
         .transpose()?
         .map(|gain| gain.estimate.mean > 0.0 && gain.p_two_sided < DISCRIMINATES);
     let mut sides = Vec::with_capacity(names.len());
     for (side, name) in names.iter().enumerate() {
         let attempts: Vec<&Attempt> = records.iter().map(|r| &r.attempts[side]).collect();
-        let own = scores(side);
-        let divergences = weigh(|attempt| attempt.forced?.kl_nats, side);
-        let compared = if side == 0 {
-            None
-        } else {
-            Some(Compared {
-                difference: paired_difference(&reference, &own, how)?,
-                kl_nats: divergences
-                    .map(|values| bootstrap_mean(&values, how))
-                    .transpose()?,
-            })
-        };
         sides.push(SideResult {
             name: name.clone(),
-            score: bootstrap_mean(&own, how)?,
+            score: bootstrap_mean(&pool.scores(side), how)?,
             failed: attempts.iter().filter(|a| a.failure.is_some()).count(),
-            compared,
+            compared: compared.get_mut(side).and_then(Option::take),
             gold_nll_nats: gold(&attempts),
             ratio: ratio(&attempts),
             generated_tokens: mean(
@@ -204,6 +220,7 @@ fn summary(
         context_tokens: mean(&context).unwrap_or(0.0),
         control,
         discriminative,
+        undecided,
         sides,
     })
 }

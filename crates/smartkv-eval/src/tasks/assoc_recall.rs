@@ -9,14 +9,16 @@ use smartkv_core::{config, task};
 
 /// Looks one key up among pairs of words that follow each other in the context.
 ///
-/// Keys and values are single tokens of the model's own vocabulary, drawn without replacement, so
+/// Keys and values are nouns that are single tokens of the model, drawn without replacement, so
 /// that even a small model answers far above chance (1 in `pairs`): a cache that blurs keys or
-/// drops rows loses answers at once. Scored by whether the value's token is the most likely one,
+/// drops rows loses answers at once. The key is how the answer begins and there is no question
+/// beside, so that a query-aware run is no easier. Scored by whether the value's token is the most likely one,
 /// with its log-probability beside. After Ba et al., Using Fast Weights to Attend to the Recent
 /// Past (arXiv 1610.06258), section 4.1, with words for letters.
 #[config]
 pub struct AssocRecall {
-    /// Pairs of a context, one part of the task each.
+    /// Pairs of a context, one part of the task each. Where the nouns do not suffice, beyond some
+    /// 300 pairs, the other words of the vocabulary are drawn from as well.
     #[default(vec![8, 16, 32])]
     #[range(2..=512)]
     pub pairs: Vec<usize>,
@@ -58,12 +60,11 @@ impl Task for AssocRecall {
             let lines = keys.iter().zip(values).map(|(k, v)| format!("{k}: {v}\n"));
             Ok(Sample {
                 context: format!("Dictionary:\n{}", lines.collect::<String>()),
-                question: format!("{}:", keys[asked]),
+                // The key begins the answer: asked for in a sentence, a small model talks about it.
+                answer_prefix: format!("{}:", keys[asked]),
                 answers: vec![values[asked].to_owned()],
                 gold: Some(format!(" {}", values[asked])),
                 ask: crate::task::Ask::Force,
-                // A turn of a conversation between key and value would be another task.
-                chat: false,
                 ..Sample::generate(1)
             })
         })))

@@ -4,8 +4,8 @@ mod prompt;
 mod sandwich;
 
 use super::haystack::{Hay, Stack};
-use super::ruler::score::match_all;
 use crate::error::{EvalError, Result};
+use crate::metrics::ruler::{ControlCharacters, clean, match_all};
 use crate::task::{Answer, Part, Sample, Samples, Score, Task, TaskCx};
 use prompt::{Cell, Prompts};
 use serde_json::json;
@@ -172,7 +172,10 @@ impl Task for Needle {
     fn score(&self, _part: &Part, sample: &Sample, answer: &Answer) -> Result<Score> {
         Ok(match self.value {
             NeedleValue::Sentence => sandwich::score(&answer.text),
-            _ => match_all(&answer.text, &sample.answers).into(),
+            _ => {
+                let text = clean(&answer.text, ControlCharacters::Broken);
+                match_all(&text, &sample.answers).into()
+            }
         })
     }
 }

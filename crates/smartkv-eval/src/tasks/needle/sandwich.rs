@@ -1,8 +1,8 @@
 //! The needle of the original test, and what of it is in an answer.
 
-use crate::stats::float;
+use crate::metrics::needle::{DOLORES_PARK, keyword_recall};
+use crate::metrics::pltrdy;
 use crate::task::Score;
-use std::collections::BTreeSet;
 
 /// What is hidden.
 pub(super) const NEEDLE: &str = "The best thing to do in San Francisco is eat a sandwich and sit in Dolores Park on a sunny day.";
@@ -15,22 +15,11 @@ pub(super) const OPENING: &str = "You are a helpful AI bot that answers question
 pub(super) const QUESTION: &str = "What is the best thing to do in San Francisco? Don't give \
     information outside the document or repeat your findings";
 
-/// What an answer must have of the needle.
-const KEY_WORDS: [&str; 5] = ["eat", "sandwich", "dolores", "park", "sunny"];
-
-/// The share of key words that stand in the answer as whole words, case ignored; beside it the
-/// ROUGE-1 recall of the needle, in which words are what white space parts and case matters.
+/// The share of the needle's key words in the answer; beside it the ROUGE-1 recall of the needle,
+/// as kvpress takes it.
 pub(super) fn score(answer: &str) -> Score {
-    let lower = answer.to_lowercase();
-    let words: BTreeSet<&str> = lower.split(|c: char| !c.is_alphanumeric()).collect();
-    let found = KEY_WORDS
-        .iter()
-        .filter(|word| words.contains(*word))
-        .count();
-    let needle: BTreeSet<&str> = NEEDLE.split_whitespace().collect();
-    let answer: BTreeSet<&str> = answer.split_whitespace().collect();
-    let recall = float(needle.intersection(&answer).count()) / float(needle.len());
-    Score::from(float(found) / float(KEY_WORDS.len())).with("rouge_1_recall", recall)
+    let recall = pltrdy::rouge_n(answer, NEEDLE, 1).recall;
+    Score::from(keyword_recall(answer, &DOLORES_PARK)).with("rouge_1_recall", recall)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Documents and questions: SQuAD 2.0 and HotpotQA, as published and as the hub has them.
 
-use super::rows::{rows, wrong};
 use crate::error::{EvalError, Result};
+use crate::rows;
 use crate::task::{DataFile, DataSource};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -93,17 +93,18 @@ impl Files<'_> {
     pub(super) fn read(&self) -> Result<Corpus> {
         let mut corpus = Corpus::default();
         for file in &self.found {
-            for (index, row) in rows(file)?.iter().enumerate() {
+            for (index, row) in rows::read(file)?.enumerate() {
+                let row = row?;
                 let read = match self.source {
-                    Documents::Squad => squad(&mut corpus, row),
-                    Documents::Hotpot => hotpot(&mut corpus, row),
+                    Documents::Squad => squad(&mut corpus, &row),
+                    Documents::Hotpot => hotpot(&mut corpus, &row),
                 };
                 read.ok_or_else(|| {
                     let what = match self.source {
                         Documents::Squad => "no row of SQuAD 2.0",
                         Documents::Hotpot => "no row of HotpotQA",
                     };
-                    wrong(file, index, what)
+                    rows::bad(file, Some(index + 1), what)
                 })?;
             }
         }

@@ -1,8 +1,8 @@
 //! Ready-made samples: RULER's own lines, and the rows that kvpress publishes.
 
-use super::rows::{rows, wrong};
 use super::spec::{Family, Spec, names};
 use crate::error::{EvalError, Result};
+use crate::rows;
 use crate::task::{DataFile, Sample, TaskCx};
 use serde_json::Value;
 
@@ -95,20 +95,22 @@ pub(super) fn samples<'a>(
     let mut samples = Vec::new();
     for file in files(root, spec, cx)? {
         let known = named(&file).is_some();
-        for (index, row) in rows(&file)?.into_iter().enumerate() {
+        for (index, row) in rows::read(&file)?.enumerate() {
+            let row = row?;
             let task = row.get("task").and_then(Value::as_str);
             if task.is_some_and(|task| task != spec.name) {
                 continue;
             }
             if task.is_none() && !known && !only {
                 let reason = "nothing says which task this is of: name one in `tasks`";
-                return Err(wrong(&file, index, reason));
+                return Err(rows::bad(&file, Some(index + 1), reason));
             }
             samples.push((file.clone(), index, row));
         }
     }
     Ok(samples.into_iter().map(move |(file, index, row)| {
-        let sample = sample(spec, &row).map_err(|reason| wrong(&file, index, reason))?;
+        let sample =
+            sample(spec, &row).map_err(|reason| rows::bad(&file, Some(index + 1), reason))?;
         let needed = cx.tokens(&sample)?;
         if needed > cx.context_tokens {
             return Err(EvalError::ContextTooLong {

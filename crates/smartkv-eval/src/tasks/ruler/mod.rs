@@ -6,12 +6,11 @@ mod dump;
 mod fwe;
 pub(super) mod niah;
 mod qa;
-mod rows;
-pub(super) mod score;
 mod spec;
 mod vt;
 
 use crate::error::{EvalError, Result};
+use crate::metrics::ruler::{ControlCharacters, clean, match_all, match_part};
 use crate::task::{Answer, Part, Sample, Samples, Score, Task, TaskCx};
 use documents::Documents;
 use serde_json::json;
@@ -144,9 +143,10 @@ impl Task for Ruler {
     }
 
     fn score(&self, part: &Part, sample: &Sample, answer: &Answer) -> Result<Score> {
+        let text = clean(&answer.text, ControlCharacters::Broken);
         let score = match spec::find(&part.name)?.family {
-            Family::Qa(_) => score::match_part(&answer.text, &sample.answers),
-            _ => score::match_all(&answer.text, &sample.answers),
+            Family::Qa(_) => match_part(&text, &sample.answers),
+            _ => match_all(&text, &sample.answers),
         };
         Ok(score.into())
     }
