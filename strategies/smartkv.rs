@@ -69,7 +69,7 @@ pub struct SmartKv {
     pub balance: Balance,
     /// Exponent on the score. 2 would be the variance of the output error if attention stayed as
     /// it was; a lower one trusts past attention less. 0 ignores it.
-    #[default(0.5)]
+    #[default(0.375)]
     #[range(0.0..)]
     pub power: f64,
     /// How the damage of storing a row in fewer bits is told beforehand.
@@ -213,7 +213,13 @@ impl SmartKv {
         // Powers of general numbers cost more than all the rest of a plan, so the usual ones are
         // computed without.
         #[expect(clippy::float_cmp, reason = "as configured")]
-        if self.power == 0.5 {
+        if self.power == 0.375 {
+            let roots = |score: f32| {
+                let fourth = score.sqrt().sqrt();
+                fourth * fourth.sqrt()
+            };
+            weigh(run.score, roots, factors, key, value);
+        } else if self.power == 0.5 {
             weigh(run.score, f32::sqrt, factors, key, value);
         } else if self.power == 1.0 {
             weigh(run.score, |score| score, factors, key, value);
