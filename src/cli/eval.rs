@@ -77,6 +77,9 @@ pub(super) struct EvalArgs {
         allow_negative_numbers = true
     )]
     seed: Option<u64>,
+    /// Also compare the attention outputs of every layer with f16's; runs each window once more.
+    #[arg(long)]
+    attention_error: bool,
     #[command(flatten)]
     ask: TaskArgs,
     /// A first look: 2 short windows and 2 needles of 512 tokens.
@@ -246,6 +249,7 @@ fn settings(args: &EvalArgs, file: &EvalFile) -> anyhow::Result<EvalSettings> {
         protocol,
         windows,
         prefill_chunk: 256,
+        attention_error: args.attention_error || file.attention_error.unwrap_or(false),
         needle,
         seed: args.seed.or(file.seed).unwrap_or(0),
     })

@@ -12,7 +12,7 @@ use smartkv_core::{Cache, CacheShape, MeasuredHook as _, Prefill};
 use smartkv_eval::task::Side;
 use smartkv_eval::{
     Bootstrap, Fidelity, Haystack, LockstepOptions, LockstepResult, Measured, Progress, Speed,
-    TaskOptions, lockstep,
+    TaskOptions, attention_errors, lockstep,
 };
 use smartkv_host::Model;
 
@@ -111,7 +111,18 @@ pub fn evaluate(run: Evaluation<'_>, progress: &dyn Progress) -> anyhow::Result<
         .candidate
         .as_ref()
         .context("the candidate was not measured")?;
-    let quality = quality(&result, fidelity);
+    let mut quality = quality(&result, fidelity);
+    if settings.attention_error {
+        let errors = attention_errors(
+            run.model,
+            &tokens,
+            &options,
+            &mut reference,
+            &mut candidate,
+            progress,
+        )?;
+        quality.attention = Some(errors);
+    }
 
     let budget = candidate.budget();
     let (mut found_f16, mut found, mut chat_template) = (None, None, None);
@@ -184,6 +195,7 @@ fn quality(result: &LockstepResult, fidelity: &Fidelity) -> QualityRecord {
         confident_top1_agreement: fidelity.tokens.confident_top1_agreement,
         tokens: fidelity.perplexity.scored_tokens,
         windows: fidelity.perplexity.windows,
+        attention: None,
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use smartkv_core::{Budget, Memory, Prefill};
 use smartkv_eval::stats::Interval;
 use smartkv_eval::task::Stop;
-use smartkv_eval::{MemorySummary, Protocol, Rate, Speed, WindowCount, WindowFidelity};
+use smartkv_eval::{LayerError, MemorySummary, Protocol, Rate, Speed, WindowCount, WindowFidelity};
 
 /// Version of the record. A field that changes its meaning or goes raises the number; new fields
 /// do not.
@@ -147,6 +147,9 @@ pub struct QualityRecord {
     pub tokens: usize,
     /// Windows they are in.
     pub windows: usize,
+    /// Attention outputs against f16's, layer by layer; absent unless asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attention: Option<Vec<LayerError>>,
 }
 
 /// Medians over windows.

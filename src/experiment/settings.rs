@@ -27,6 +27,8 @@ pub struct EvalFile {
     pub prefill: Option<Prefill>,
     /// Windows of the text.
     pub windows: WindowsFile,
+    /// Whether attention outputs are compared layer by layer.
+    pub attention_error: Option<bool>,
     /// Needle grid; `null` or `{enabled: false}` leaves it out.
     pub needle: NeedleFile,
     /// Seed of everything random.
@@ -88,6 +90,8 @@ pub struct EvalSettings {
     pub prefill_chunk: usize,
     /// The needle grid, unless left out.
     pub needle: Option<Needle>,
+    /// Whether attention outputs are compared layer by layer, which runs every window once more.
+    pub attention_error: bool,
     /// Seed of everything random.
     pub seed: u64,
 }

@@ -34,6 +34,7 @@
 // `#[task]` names this crate from outside; its own tasks need it too.
 extern crate self as smartkv_eval;
 
+mod attention_error;
 mod comparison;
 pub mod error;
 mod fan_out;
@@ -54,6 +55,7 @@ pub mod task;
 pub mod tasks;
 pub mod windows;
 
+pub use attention_error::{LayerError, attention_errors};
 pub use comparison::{Compared, ComparisonResult, compare};
 pub use error::{EvalError, Result};
 pub use fan_out::FanOut;

@@ -75,6 +75,23 @@ pub(super) fn render(record: &EvalRecord) -> String {
             with_interval(quality.top1_agreement, quality.top1_agreement_interval, 4),
         ),
     ];
+    if let Some(layers) = &quality.attention {
+        let errors: Vec<f64> = layers.iter().map(|layer| layer.relative).collect();
+        let mean = smartkv_eval::stats::mean(&errors).unwrap_or(0.0);
+        let worst = layers
+            .iter()
+            .max_by(|a, b| a.relative.total_cmp(&b.relative));
+        let worst = worst.map_or(String::new(), |worst| {
+            format!("{:.4} (layer {})", worst.relative, worst.layer)
+        });
+        let zero = || "0".to_string();
+        rows.push(row(
+            "attention error, mean of layers",
+            zero(),
+            number(mean, 4),
+        ));
+        rows.push(row("  worst layer", zero(), worst));
+    }
     if let (Some(full), Some(here)) = (&record.reference.tasks.needle, &record.tasks.needle) {
         rows.push(row("needles found", needle(full), needle(here)));
     }
