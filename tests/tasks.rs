@@ -92,7 +92,7 @@ fn a_shared_prefill_changes_nothing_for_any_strategy() {
     for entry in entries {
         let together = asked(&model, &text, entry.name, true);
         let apart = asked(&model, &text, entry.name, false);
-        assert_eq!(together, apart, "{}", entry.name);
+        assert!(together == apart, "{} differs", entry.name);
         told += usize::from(together.overall.sides[1].failed == 0);
     }
     // Those that must know the attention of tokens to come cannot be asked anything.
