@@ -304,7 +304,7 @@ fn started(args: &[&str], folder: &Path) -> std::process::Child {
     loop {
         let lines = journals(folder).iter().any(|name| {
             let text = std::fs::read(folder.join("runs").join(name)).unwrap_or_default();
-            text.iter().filter(|&&byte| byte == b'\n').count() >= 2
+            text.split(|&byte| byte == b'\n').count() > 2
         });
         if lines {
             return child;

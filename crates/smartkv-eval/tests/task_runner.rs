@@ -1,5 +1,7 @@
 //! The runner of tasks, on a tiny model: prefills, forks, journals, shards, failures.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
 mod common;
 
 use common::{Grid, SpoilsLater, prose, tiny};
