@@ -35,3 +35,5 @@ mod protocols;
 mod real_model;
 #[path = "cli/records.rs"]
 mod records;
+#[path = "cli/tasks.rs"]
+mod tasks;

@@ -100,24 +100,31 @@ fn shown(text: &str) -> Vec<(&str, &str)> {
 }
 
 #[test]
-fn the_guide_shows_the_real_files() {
-    let guide = read("docs/strategies.md");
-    let blocks = shown(&guide);
-    assert!(blocks.len() >= 6, "only {} files are shown", blocks.len());
-    for (path, code) in blocks {
+fn the_guides_show_the_real_files() {
+    for (name, least) in [("docs/strategies.md", 6), ("docs/tasks.md", 1)] {
+        let guide = read(name);
+        let blocks = shown(&guide);
         assert!(
-            format!("\n{}", read(path)).contains(&format!("\n{code}\n")),
-            "docs/strategies.md and {path} have drifted apart: {code}"
+            blocks.len() >= least,
+            "only {} files are shown",
+            blocks.len()
         );
+        for (path, code) in blocks {
+            assert!(
+                format!("\n{}", read(path)).contains(&format!("\n{code}\n")),
+                "{name} and {path} have drifted apart: {code}"
+            );
+        }
+        // No Rust is shown that is in no file.
+        let rust = guide.matches("```rust").count();
+        assert_eq!(rust, guide.matches(".rs -->\n\n```rust").count());
     }
-    // No Rust is shown that is in no file.
-    let rust = guide.matches("```rust").count();
-    assert_eq!(rust, guide.matches(".rs -->\n\n```rust").count());
 }
 
 #[test]
-fn commands_of_the_guide_are_commands() {
-    for line in read("docs/strategies.md").lines() {
+fn commands_of_the_guides_are_commands() {
+    let guides = ["docs/strategies.md", "docs/tasks.md"].map(read).concat();
+    for line in guides.lines() {
         if let Some(command) = line.strip_prefix("smartkv ") {
             let command = command.split_whitespace().next().unwrap();
             let help = Command::new(env!("CARGO_BIN_EXE_smartkv"))

@@ -40,7 +40,7 @@ pub struct TaskRun<'a> {
     /// The prose that needles hide in unless the task names another.
     pub haystack: &'a Haystack,
     /// Whether every cache attends to the prompt in full precision and compresses at its end:
-    /// then one prefill serves all of them.
+    /// then one prefill serves all whose outputs are the first one's, to the bit.
     pub exact_prefill: bool,
 }
 
@@ -108,6 +108,7 @@ impl TaskRun<'_> {
                 part,
                 timing: &mut timing,
                 held: None,
+                apart: Vec::new(),
             };
             let samples = self.task.samples(part, &cx)?.enumerate();
             for (index, sample) in samples.take(self.options.limit.unwrap_or(usize::MAX)) {
@@ -180,6 +181,8 @@ struct Group<'a> {
     timing: &'a mut TaskTiming,
     /// The context tokens that the caches hold, and which of them failed to.
     held: Option<(Vec<u32>, Vec<Option<String>>)>,
+    /// The caches that the first one's prefill does not serve.
+    apart: Vec<bool>,
 }
 
 impl Group<'_> {
@@ -271,26 +274,36 @@ impl Group<'_> {
             return;
         }
         let start = Instant::now();
-        let exact = self.run.exact_prefill && sides.len() > 1;
         let mut failures = vec![None; sides.len()];
-        if !(exact && self.prefill_together(&prompt.context, sides)) {
-            for (side, failure) in sides.iter_mut().zip(&mut failures) {
-                side.cache.reset();
-                *failure = self.prefill(&prompt.context, side.cache.as_mut()).err();
-            }
+        let apart = self.prefill_together(&prompt.context, sides);
+        let each = sides.iter_mut().zip(&mut failures).zip(apart);
+        for ((side, failure), _) in each.filter(|(_, apart)| *apart) {
+            side.cache.reset();
+            *failure = self.prefill(&prompt.context, side.cache.as_mut()).err();
         }
         self.timing.prefill.seconds += start.elapsed().as_secs_f64();
         self.timing.prefill.tokens += prompt.context.len();
         self.held = Some((prompt.context.clone(), failures));
     }
 
-    /// One prefill for all; `false` if one of them failed, which says nothing of the others.
-    fn prefill_together(&self, context: &[u32], sides: &mut [Side]) -> bool {
-        let Some(mut shared) = SharedPrefill::new(sides) else {
-            return false;
+    /// One prefill for as many as it serves; says which need one of their own.
+    fn prefill_together(&mut self, context: &[u32], sides: &mut [Side]) -> Vec<bool> {
+        let all = vec![true; sides.len()];
+        if !self.run.exact_prefill || sides.len() < 2 {
+            return all;
+        }
+        let mut apart = std::mem::take(&mut self.apart);
+        apart.resize(sides.len(), false);
+        let Some(mut shared) = SharedPrefill::new(sides, &mut apart) else {
+            return all;
         };
         smartkv_core::KvHook::reset(&mut shared);
-        self.fill(context, &mut shared).is_ok()
+        if self.fill(context, &mut shared).is_err() {
+            // The first one's failure says nothing of the others.
+            return all;
+        }
+        self.apart.clone_from(&apart);
+        apart
     }
 
     fn prefill(

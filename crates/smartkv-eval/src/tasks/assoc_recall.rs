@@ -12,13 +12,13 @@ use smartkv_core::{config, task};
 /// Keys and values are nouns that are single tokens of the model, drawn without replacement, so
 /// that even a small model answers far above chance (1 in `pairs`): a cache that blurs keys or
 /// drops rows loses answers at once. The key is how the answer begins and there is no question
-/// beside, so that a query-aware run is no easier. Scored by whether the value's token is the most likely one,
-/// with its log-probability beside. After Ba et al., Using Fast Weights to Attend to the Recent
-/// Past (arXiv 1610.06258), section 4.1, with words for letters.
+/// beside, so that a query-aware run is no easier. Scored by whether the value's token is the most
+/// likely one, with its log-probability beside. After Ba et al., Using Fast Weights to Attend to
+/// the Recent Past (arXiv 1610.06258), section 4.1, with words for letters.
 #[config]
 pub struct AssocRecall {
-    /// Pairs of a context, one part of the task each. Where the nouns do not suffice, beyond some
-    /// 300 pairs, the other words of the vocabulary are drawn from as well.
+    /// Pairs of a context, one part of the task each. Where the nouns do not suffice (the default
+    /// model has them for some 450 pairs) the other words of the vocabulary are drawn from too.
     #[default(vec![8, 16, 32])]
     #[range(2..=512)]
     pub pairs: Vec<usize>,

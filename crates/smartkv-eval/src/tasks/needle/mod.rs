@@ -170,12 +170,10 @@ impl Task for Needle {
     }
 
     fn score(&self, _part: &Part, sample: &Sample, answer: &Answer) -> Result<Score> {
-        Ok(match self.value {
-            NeedleValue::Sentence => sandwich::score(&answer.text),
-            _ => {
-                let text = clean(&answer.text, ControlCharacters::Broken);
-                match_all(&text, &sample.answers).into()
-            }
-        })
+        if self.value == NeedleValue::Sentence {
+            return Ok(sandwich::score(&answer.text));
+        }
+        let text = clean(&answer.text, ControlCharacters::Broken);
+        Ok(match_all(&text, &sample.answers).into())
     }
 }
