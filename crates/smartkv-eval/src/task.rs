@@ -24,7 +24,7 @@ pub use journal::{Journal, NoJournal};
 pub use options::{PromptStyle, Shard, TaskOptions};
 pub use record::{Attempt, SampleRecord, Stop};
 pub use run::{Side, TaskRun, TaskTiming};
-pub use sample::{Answer, Ask, Forced, Part, Sample, Score};
+pub use sample::{Answer, Ask, Forced, Gold, Part, Sample, Score};
 pub use summary::{Compared, PartResult, SideResult, TaskResult};
 
 use crate::error::Result;

@@ -46,7 +46,7 @@ fn one_of_several_keys_is_asked_for_and_all_values_are_choices() {
                     .map(|choice| sample.context.matches(choice.as_str()));
                 assert!(places.into_iter().all(|found| found.count() == 1));
                 let right = format!(" {}", sample.answers[0]);
-                assert_eq!(sample.gold.as_ref(), Some(&right));
+                assert_eq!(sample.gold.text(), Some(&right));
                 assert!(choices.contains(&right));
                 // The key that is asked for has that value.
                 let key = sample.question.split(" for ").nth(1).unwrap();

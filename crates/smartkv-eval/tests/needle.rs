@@ -149,7 +149,7 @@ fn values_of_every_kind_fill_their_length() {
         for answer in &sample.answers {
             assert_eq!(sample.context.matches(answer.as_str()).count(), 1);
         }
-        let gold = sample.gold.as_ref().unwrap();
+        let gold = sample.gold.text().unwrap();
         assert!(sample.answers.iter().all(|answer| gold.contains(answer)));
         if needles > 1 {
             assert!(
@@ -233,7 +233,7 @@ fn the_wording_is_that_of_ruler() {
     );
     let value = &raw.answers[0];
     assert!(value.len() == 7 && value.bytes().all(|byte| byte.is_ascii_digit()));
-    assert_eq!(raw.gold, Some(format!(" {value}")));
+    assert_eq!(raw.gold.text(), Some(&format!(" {value}")));
 
     let chat = make(PromptStyle::Chat, false);
     assert!(

@@ -7,8 +7,8 @@ mod common;
 use common::{Grid, SpoilsLater, prose, tiny};
 use smartkv_core::{AttnStep, CacheShape, KvHook, MeasuredHook, Memory, config, task};
 use smartkv_eval::task::{
-    Answer, Ask, Forced, Journal, NoData, NoJournal, Part, SampleRecord, Samples, Score, Shard,
-    Side, Stop, TaskCx, TaskTiming,
+    Answer, Ask, Forced, Gold, Journal, NoData, NoJournal, Part, SampleRecord, Samples, Score,
+    Shard, Side, Stop, TaskCx, TaskTiming,
 };
 use smartkv_eval::{
     EvalError, Haystack, NoProgress, PromptStyle, Result, Sample, Task, TaskOptions, TaskResult,
@@ -75,7 +75,7 @@ impl Task for Kind {
                     context: text[20 * context..][..100].repeat(times),
                     question: format!("Q{question}:"),
                     answers,
-                    gold: Some(" the river".into()),
+                    gold: Gold::Text(" the river".into()),
                     ask: match self.ask.as_str() {
                         "choose" => Ask::Choose(CHOICES.map(str::to_owned).to_vec()),
                         "force" => Ask::Force,

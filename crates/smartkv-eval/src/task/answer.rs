@@ -2,7 +2,7 @@
 
 use super::prompt::Prompt;
 use super::record::Stop;
-use super::sample::{Answer, Ask, Forced, Sample};
+use super::sample::{Answer, Ask, Forced, Gold, Sample};
 use crate::error::{EvalError, Result};
 use crate::fidelity::{Scores, TokenFidelity};
 use crate::perplexity::log_prob;
@@ -21,13 +21,24 @@ pub(super) struct Question<'a> {
 /// The logits that predicted each token of a forced continuation.
 pub(super) type Rows = Vec<Vec<f32>>;
 
+/// What a cache is in a comparison.
+#[derive(Clone, Copy)]
+pub(super) enum Role<'a> {
+    /// The one that others are held against.
+    Reference,
+    /// One that is held against what the reference answered, and the rows of the continuation
+    /// that was forced there.
+    Candidate(&'a Answer, Option<&'a Rows>),
+    /// There is nothing to hold it against: the reference failed, or is asked something else.
+    Alone,
+}
+
 impl Question<'_> {
-    /// Asks a fork of `cache`. `reference` are the rows of the reference's gold continuation;
-    /// those of this cache are returned beside the answer.
+    /// Asks a fork of `cache`. The rows of its forced continuation are returned beside the answer.
     pub(super) fn ask(
         &self,
         cache: &dyn MeasuredHook,
-        reference: Option<&Rows>,
+        role: Role<'_>,
         time: &mut PhaseTime,
     ) -> Result<(Answer, Option<Rows>)> {
         let Self {
@@ -45,21 +56,34 @@ impl Question<'_> {
         )?;
         let mut answer = Answer::default();
         let mut rows = None;
-        if let Some(gold) = &sample.gold {
-            let gold = prompt.continuation(tokenizer, gold)?;
-            if !gold.is_empty() {
-                let made = self.force(fork.fork(), &first, &gold)?;
-                answer.forced = Some(judge(&made, &gold, reference)?);
-                rows = Some(made);
-            }
+        let gold = match (&sample.gold, role) {
+            (Gold::Text(gold), _) => prompt.continuation(tokenizer, gold)?,
+            (Gold::Reference, Role::Candidate(theirs, _)) => theirs.tokens.clone(),
+            _ => Vec::new(),
+        };
+        if !gold.is_empty() {
+            let made = self.force(fork.fork(), &first, &gold)?;
+            let theirs = match role {
+                Role::Candidate(_, rows) => rows,
+                Role::Reference | Role::Alone => None,
+            };
+            answer.forced = Some(judge(&made, &gold, theirs)?);
+            rows = Some(made);
         }
+        let own = sample.gold == Gold::Reference && matches!(role, Role::Reference);
         match &sample.ask {
             Ask::Generate {
                 max_new_tokens,
                 stop_at_newline,
             } => {
+                let again = own.then(|| (fork.fork(), first.clone()));
                 let (tokens, stop) =
                     self.generate(fork, first, *max_new_tokens, *stop_at_newline, time)?;
+                if let Some((fork, first)) = again.filter(|_| !tokens.is_empty()) {
+                    let made = self.force(fork, &first, &tokens)?;
+                    answer.forced = Some(judge(&made, &tokens, None)?);
+                    rows = Some(made);
+                }
                 answer.text = tokenizer.decode(&tokens)?;
                 answer.tokens = tokens;
                 answer.stop = Some(stop);

@@ -61,7 +61,7 @@ impl<'a> TaskCx<'a> {
                 let lengths = choices.iter().map(count).collect::<Result<Vec<_>>>()?;
                 lengths.into_iter().max().unwrap_or(0)
             }
-            Ask::Force => sample.gold.as_ref().map_or(Ok(0), count)?,
+            Ask::Force => sample.gold.text().map_or(Ok(0), count)?,
         };
         Ok(prompt.context.len() + prompt.rest.len() + answer)
     }

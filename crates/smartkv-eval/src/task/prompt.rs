@@ -103,7 +103,7 @@ impl Prompt {
             eat(&part.len().to_le_bytes());
             part.iter().for_each(|token| eat(&token.to_le_bytes()));
         }
-        for text in sample.answers.iter().chain(&sample.gold) {
+        for text in sample.answers.iter().chain(sample.gold.text()) {
             eat(&text.len().to_le_bytes());
             eat(text.as_bytes());
         }

@@ -1,7 +1,7 @@
 //! Running a task over caches.
 
 use super::Task;
-use super::answer::{Question, Rows};
+use super::answer::{Question, Role, Rows};
 use super::context::TaskCx;
 use super::data::{DataSource, Haystack, Recorded};
 use super::journal::Journal;
@@ -212,7 +212,7 @@ impl Group<'_> {
             sample,
             prompt: &prompt,
         };
-        let mut reference: (Option<Rows>, Option<Answer>) = (None, None);
+        let mut reference: Option<(Answer, Option<Rows>)> = None;
         let mut attempts = Vec::with_capacity(sides.len());
         for (place, side) in sides.iter().enumerate() {
             let memory = side.cache.memory();
@@ -221,12 +221,17 @@ impl Group<'_> {
                 Attempt::failed(&why)
             } else {
                 let time = &mut self.timing.decode[place];
-                match question.ask(side.cache.as_ref(), reference.0.as_ref(), time) {
+                let role = match &reference {
+                    _ if place == 0 => Role::Reference,
+                    Some((answer, rows)) => Role::Candidate(answer, rows.as_ref()),
+                    None => Role::Alone,
+                };
+                match question.ask(side.cache.as_ref(), role, time) {
                     Ok((answer, rows)) => {
                         if place == 0 {
-                            reference = (rows, Some(answer.clone()));
+                            reference = Some((answer.clone(), rows));
                         }
-                        let beside = reference.1.as_ref();
+                        let beside = reference.as_ref().map(|(answer, _)| answer);
                         let task = self.run.task;
                         let score = task.score_against(self.part, sample, &answer, beside)?;
                         Attempt::of(answer, score)
@@ -349,12 +354,14 @@ impl Group<'_> {
             prompt: &prompt,
         };
         let mut untimed = PhaseTime::default();
-        Ok(match question.ask(empty.as_ref(), None, &mut untimed) {
-            Ok((answer, _)) => {
-                let score = self.run.task.score(self.part, &bare, &answer)?;
-                Attempt::of(answer, score)
-            }
-            Err(error) => Attempt::failed(&error),
-        })
+        Ok(
+            match question.ask(empty.as_ref(), Role::Alone, &mut untimed) {
+                Ok((answer, _)) => {
+                    let score = self.run.task.score(self.part, &bare, &answer)?;
+                    Attempt::of(answer, score)
+                }
+                Err(error) => Attempt::failed(&error),
+            },
+        )
     }
 }

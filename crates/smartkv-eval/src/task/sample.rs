@@ -45,6 +45,36 @@ pub enum Ask {
     Force,
 }
 
+/// A continuation that is teacher-forced.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Gold {
+    /// None.
+    #[default]
+    None,
+    /// This one, usually a right answer, exactly as it would continue the prompt: its leading
+    /// space included.
+    Text(String),
+    /// The reference's own greedy answer, of a sample that asks for one.
+    Reference,
+}
+
+impl From<Option<String>> for Gold {
+    fn from(text: Option<String>) -> Self {
+        text.map_or(Self::None, Self::Text)
+    }
+}
+
+impl Gold {
+    /// The text, where it is known beforehand.
+    #[must_use]
+    pub fn text(&self) -> Option<&String> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::None | Self::Reference => None,
+        }
+    }
+}
+
 /// One prompt and what is right.
 ///
 /// The prompt is `context`, `question`, `answer_prefix`, in this order, the first two inside the
@@ -62,9 +92,9 @@ pub struct Sample {
     pub answer_prefix: String,
     /// The right answers, any of them or all of them as the task's metric has it.
     pub answers: Vec<String>,
-    /// A right answer exactly as it would continue the prompt, its leading space included: it is
-    /// teacher-forced to measure its log-probability and the divergence from f16.
-    pub gold: Option<String>,
+    /// What is teacher-forced after the prompt, to measure its log-probability and the divergence
+    /// from the reference.
+    pub gold: Gold,
     /// How it is answered.
     pub ask: Ask,
     /// Whether a chat template may be used; some benchmarks forbid it.
@@ -88,7 +118,7 @@ impl Sample {
             question: String::new(),
             answer_prefix: String::new(),
             answers: Vec::new(),
-            gold: None,
+            gold: Gold::None,
             ask: Ask::Generate {
                 max_new_tokens,
                 stop_at_newline: false,

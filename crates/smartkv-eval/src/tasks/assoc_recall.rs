@@ -2,7 +2,7 @@
 
 use crate::error::{EvalError, Result};
 use crate::random::Draws;
-use crate::task::{Answer, Part, Sample, Samples, Score, Task, TaskCx};
+use crate::task::{Answer, Gold, Part, Sample, Samples, Score, Task, TaskCx};
 use crate::tasks::words::Words;
 use serde_json::json;
 use smartkv_core::{config, task};
@@ -63,7 +63,7 @@ impl Task for AssocRecall {
                 // The key begins the answer: asked for in a sentence, a small model talks about it.
                 answer_prefix: format!("{}:", keys[asked]),
                 answers: vec![values[asked].to_owned()],
-                gold: Some(format!(" {}", values[asked])),
+                gold: Gold::Text(format!(" {}", values[asked])),
                 ask: crate::task::Ask::Force,
                 ..Sample::generate(1)
             })

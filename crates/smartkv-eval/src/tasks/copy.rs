@@ -3,7 +3,7 @@
 use crate::error::{EvalError, Result};
 use crate::random::Draws;
 use crate::stats::float;
-use crate::task::{Answer, Ask, Part, Sample, Samples, Score, Task, TaskCx};
+use crate::task::{Answer, Ask, Gold, Part, Sample, Samples, Score, Task, TaskCx};
 use crate::tasks::words::Words;
 use serde_json::json;
 use smartkv_core::{config, task};
@@ -55,7 +55,7 @@ impl Task for Copy {
                 context: format!("Text A:{text}\n"),
                 question: "Text B (identical copy):".to_owned(),
                 answers: vec![text.trim().to_owned()],
-                gold: Some(text),
+                gold: Gold::Text(text),
                 ask: Ask::Force,
                 // A turn of a conversation between the texts would be another task.
                 chat: false,

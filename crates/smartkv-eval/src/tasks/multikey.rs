@@ -90,7 +90,11 @@ impl Task for MultiKey {
                     context: format!("{}{}\n", magic.opening(), hay.hide(&riddle, n)?),
                     question: magic.question(query),
                     answer_prefix: format!(" {}", magic.answer(query)),
-                    gold: riddle.answers.first().map(|value| format!(" {value}")),
+                    gold: riddle
+                        .answers
+                        .first()
+                        .map(|value| format!(" {value}"))
+                        .into(),
                     answers: riddle.answers.clone(),
                     ask: Ask::Choose(choices.clone()),
                     id: index.to_string(),

@@ -5,7 +5,7 @@ use crate::error::{EvalError, Result};
 use crate::metrics::rouge::{Stemmer, rouge_l};
 use crate::metrics::{common_prefix, first_divergence};
 use crate::stats::float;
-use crate::task::{Answer, Part, Sample, Samples, Score, Task, TaskCx};
+use crate::task::{Answer, Gold, Part, Sample, Samples, Score, Task, TaskCx};
 use smartkv_core::{config, task};
 
 /// Compares generated text with what the f16 cache writes to the same prompt.
@@ -112,6 +112,7 @@ impl RougeFidelity {
         let sample = Sample {
             id: row.id("id"),
             context,
+            gold: Gold::Reference,
             ..Sample::generate(self.max_new_tokens)
         };
         let needed = cx.tokens(&sample)?;

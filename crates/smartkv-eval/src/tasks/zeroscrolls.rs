@@ -172,7 +172,7 @@ impl Task for ZeroScrolls {
                 let bare = Sample {
                     id,
                     answers,
-                    gold,
+                    gold: gold.into(),
                     ..Sample::generate(answer_tokens)
                 };
                 Prompt::of(&row)?.sample(&row, &bare, answer_tokens, cx)
@@ -237,10 +237,14 @@ impl<'a> Prompt<'a> {
             context: input[..self.document_end].to_owned(),
             question: input[self.document_end..self.query_end].to_owned(),
             answer_prefix: prefix.to_owned(),
-            gold: bare.gold.as_ref().map(|gold| {
-                let spaced = prefix.is_empty() || prefix.ends_with(char::is_whitespace);
-                format!("{}{gold}", if spaced { "" } else { " " })
-            }),
+            gold: bare
+                .gold
+                .text()
+                .map(|gold| {
+                    let spaced = prefix.is_empty() || prefix.ends_with(char::is_whitespace);
+                    format!("{}{gold}", if spaced { "" } else { " " })
+                })
+                .into(),
             ..bare.clone()
         };
         let build = |most: usize| {

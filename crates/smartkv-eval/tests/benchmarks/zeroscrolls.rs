@@ -49,7 +49,7 @@ fn prompts_are_cut_at_their_indices() {
     assert_eq!(first.answer_prefix, "\n\nAnswer:\n");
     // Rows with one id are one sample.
     assert_eq!(first.answers, ["Ann", "It is Ann"]);
-    assert_eq!(first.gold.as_deref(), Some("Ann"));
+    assert_eq!(first.gold.text().map(String::as_str), Some("Ann"));
 
     // Where an assistant's turn begins, the white space around the prefix goes.
     let template = ChatTemplate::new("{{ messages[0].content }}<a>", "", "");
@@ -59,7 +59,7 @@ fn prompts_are_cut_at_their_indices() {
     };
     let found = samples(made(&config).as_ref(), "qasper", &chat).unwrap();
     assert_eq!(found[0].answer_prefix, "Answer:");
-    assert_eq!(found[0].gold.as_deref(), Some(" Ann"));
+    assert_eq!(found[0].gold.text().map(String::as_str), Some(" Ann"));
 }
 
 #[test]

@@ -219,11 +219,15 @@ impl Prompt<'_> {
         let chat = !dataset.continued && cx.template.is_some();
         let mut sample = Sample {
             id: row.id("_id"),
-            gold: dataset.metric.is_short().then(|| {
-                // Right after a template's header, or after white space, there is no space.
-                let spaced = chat || question.ends_with(char::is_whitespace) || dataset.chinese;
-                format!("{}{}", if spaced { "" } else { " " }, answers[0])
-            }),
+            gold: dataset
+                .metric
+                .is_short()
+                .then(|| {
+                    // Right after a template's header, or after white space, there is no space.
+                    let spaced = chat || question.ends_with(char::is_whitespace) || dataset.chinese;
+                    format!("{}{}", if spaced { "" } else { " " }, answers[0])
+                })
+                .into(),
             context,
             question,
             answers,

@@ -5,7 +5,7 @@ use super::sandwich;
 use crate::error::Result;
 use crate::random::Draws;
 use crate::stats::float;
-use crate::task::{Ask, Sample, TaskCx};
+use crate::task::{Ask, Gold, Sample, TaskCx};
 use crate::tasks::fit::{Units, largest};
 use crate::tasks::haystack::{Depth, Hidden, Size, Stack};
 use crate::tasks::magic::{Magic, list};
@@ -113,7 +113,7 @@ impl Prompts<'_> {
                 } else {
                     format!(" {answer}")
                 },
-                gold: Some(format!(" {}", list(&values))),
+                gold: Gold::Text(format!(" {}", list(&values))),
                 answers: values,
                 ..self.ask()
             },
@@ -134,7 +134,7 @@ impl Prompts<'_> {
             bare: Sample {
                 question: sandwich::QUESTION.to_owned(),
                 answer_prefix: prefix.to_owned(),
-                gold: Some(format!("{space}{}", sandwich::NEEDLE)),
+                gold: Gold::Text(format!("{space}{}", sandwich::NEEDLE)),
                 answers: vec![sandwich::NEEDLE.to_owned()],
                 ..self.ask()
             },

@@ -148,7 +148,7 @@ impl Spec {
         Sample {
             context,
             question,
-            gold: (!text.is_empty()).then(|| format!("{space}{text}")),
+            gold: (!text.is_empty()).then(|| format!("{space}{text}")).into(),
             answer_prefix,
             answers,
             ask: Ask::Generate {
