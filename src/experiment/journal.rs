@@ -79,6 +79,15 @@ impl RunJournal {
     }
 }
 
+impl Drop for RunJournal {
+    /// A run that finished no sample leaves no file behind.
+    fn drop(&mut self) {
+        if self.file.metadata().is_ok_and(|facts| facts.len() == 0) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
 impl Journal for RunJournal {
     fn recall(&self, part: &str, index: usize) -> Option<SampleRecord> {
         self.done.get(&(part.to_string(), index)).cloned()
@@ -149,6 +158,7 @@ mod tests {
         let error = RunJournal::open(folder.path(), &identity).unwrap_err();
         assert!(error.to_string().contains("another process"), "{error}");
         first.remove();
+        drop(RunJournal::open(folder.path(), &identity).unwrap());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

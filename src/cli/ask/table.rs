@@ -57,8 +57,11 @@ fn table(task: &TaskRecord) -> String {
     for part in &result.parts {
         rows.extend(part_rows(part, &part.name, gold));
     }
-    let name = if result.parts.is_empty() { "" } else { "all" };
-    rows.extend(part_rows(&result.overall, name, gold));
+    // One part is all there is.
+    if result.parts.len() != 1 {
+        let name = if result.parts.is_empty() { "" } else { "all" };
+        rows.extend(part_rows(&result.overall, name, gold));
+    }
     output::table(&header, rows)
 }
 
