@@ -8,8 +8,9 @@ use super::session::Loaded;
 use super::{out_file, session};
 use crate::assets::{Datasets, Policy, Progress, resolve_text};
 use crate::config::{Assignment, TaskSpec};
-use crate::experiment::{Candidate, TaskEvaluation, run_tasks};
+use crate::experiment::{AskFile, Candidate, TaskEvaluation, run_tasks};
 use anyhow::Context as _;
+use serde_json::Value;
 use smartkv_core::Prefill;
 use smartkv_eval::task::{Haystack, PromptStyle, Shard, TaskOptions};
 use std::path::{Path, PathBuf};
@@ -21,24 +22,24 @@ pub(super) struct TaskArgs {
     /// Ask these tasks instead of scoring windows of a text: names of `smartkv tasks`, or YAML
     /// files.
     #[arg(long = "task", value_name = "TASK", value_delimiter = ',')]
-    pub(super) tasks: Vec<String>,
+    tasks: Vec<String>,
     /// Most tokens of a prompt and its answer [default: the model's context length].
-    #[arg(long, value_name = "N", requires = "tasks")]
+    #[arg(long, value_name = "N")]
     context: Option<usize>,
     /// Samples of each part of a task, the first ones [default: all].
-    #[arg(long, value_name = "N", requires = "tasks")]
+    #[arg(long, value_name = "N")]
     limit: Option<usize>,
     /// Ask only one share of the samples, such as 2/8: the second of eight.
-    #[arg(long, value_name = "I/N", requires = "tasks")]
+    #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
     /// Let the cache see the question before it compresses: easier, and what many papers do.
-    #[arg(long, requires = "tasks")]
+    #[arg(long)]
     query_aware: bool,
     /// Leave the model's chat template out.
-    #[arg(long, requires = "tasks")]
+    #[arg(long)]
     raw_prompt: bool,
     /// Do not ask f16 without the context, which shows whether a task needs it.
-    #[arg(long, requires = "tasks")]
+    #[arg(long)]
     no_control: bool,
     /// Look for data sets in this folder first [env: `SMARTKV_DATA`].
     #[arg(long, value_name = "DIR")]
@@ -48,6 +49,7 @@ pub(super) struct TaskArgs {
 /// A run of tasks, all but the model settled.
 pub(super) struct Asked<'a> {
     pub(super) args: &'a TaskArgs,
+    pub(super) file: &'a AskFile,
     pub(super) sets: &'a [Assignment],
     pub(super) candidates: &'a [Candidate],
     pub(super) text: &'a str,
@@ -57,36 +59,89 @@ pub(super) struct Asked<'a> {
 }
 
 impl TaskArgs {
-    /// The tasks by name, with the assignments that are theirs.
-    fn specs(&self, sets: &[Assignment]) -> anyhow::Result<Vec<TaskSpec>> {
-        let only = self.tasks.len() == 1;
+    /// The policy with the folder of data sets, if one is given.
+    pub(super) fn policy(&self, policy: &Policy) -> Policy {
+        Policy {
+            data_dir: self.data.clone().or(policy.data_dir.clone()),
+            ..policy.clone()
+        }
+    }
+
+    /// Refuses flags that mean nothing where tasks are asked.
+    ///
+    /// # Errors
+    /// The first that is given.
+    pub(super) fn refuse(flags: &[(&str, bool)]) -> anyhow::Result<()> {
+        match flags.iter().find(|(_, given)| *given) {
+            Some((flag, _)) => {
+                anyhow::bail!("{flag} is for windows of a text: leave it or the tasks out")
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Whether tasks are asked for, by a flag or in the file.
+    ///
+    /// # Errors
+    /// An option that means nothing without them.
+    pub(super) fn wanted(&self, file: &AskFile) -> anyhow::Result<bool> {
+        let wanted = !(self.tasks.is_empty() && file.tasks.is_empty());
+        let alone = [
+            ("--context", self.context.is_some()),
+            ("--limit", self.limit.is_some()),
+            ("--shard", self.shard.is_some()),
+            ("--query-aware", self.query_aware),
+            ("--raw-prompt", self.raw_prompt),
+            ("--no-control", self.no_control),
+        ];
+        match alone.into_iter().find(|&(_, given)| given && !wanted) {
+            Some((flag, _)) => anyhow::bail!("{flag} is for tasks: expected --task TASK too"),
+            None => Ok(wanted),
+        }
+    }
+
+    /// The tasks, those of flags rather than those of the file, with the assignments that are
+    /// theirs.
+    fn specs(&self, file: &AskFile, sets: &[Assignment]) -> anyhow::Result<Vec<TaskSpec>> {
+        let given: Vec<Value> = self.tasks.iter().map(|name| name.as_str().into()).collect();
+        let given = if given.is_empty() {
+            &file.tasks
+        } else {
+            &given
+        };
+        let name = |task: &Value| {
+            let name = task.as_str().or_else(|| task.get("type")?.as_str());
+            name.unwrap_or_default().to_string()
+        };
+        let only = given.len() == 1;
         let mut taken = vec![false; sets.len()];
-        let mut specs = Vec::with_capacity(self.tasks.len());
-        for name in &self.tasks {
+        let mut specs = Vec::with_capacity(given.len());
+        for task in given {
+            let name = name(task);
             let own = sets.iter().zip(&mut taken).filter_map(|(set, taken)| {
-                let own = set.of_task(name, only);
+                let own = set.of_task(&name, only);
                 *taken |= own.is_some();
                 own
             });
-            specs.push(TaskSpec::resolve(name, &own.collect::<Vec<_>>())?);
+            specs.push(TaskSpec::from_config(task, &own.collect::<Vec<_>>())?);
         }
         for (set, taken) in sets.iter().zip(taken) {
             anyhow::ensure!(
                 taken || !set.is_for_task(),
                 "--set {set}: of which task? Expected task.NAME.FIELD=VALUE with NAME one of: {}",
-                self.tasks.join(", ")
+                given.iter().map(name).collect::<Vec<_>>().join(", ")
             );
         }
         Ok(specs)
     }
 
-    fn options(&self, seed: u64) -> TaskOptions {
+    fn options(&self, file: &AskFile, seed: u64) -> TaskOptions {
         let mut options = TaskOptions {
-            context_tokens: self.context,
-            limit: self.limit,
+            context_tokens: self.context.or(file.context),
+            limit: self.limit.or(file.limit),
             shard: self.shard.unwrap_or_default(),
             seed,
-            query_aware: self.query_aware,
+            query_aware: self.query_aware || file.query_aware.unwrap_or(false),
             control: !self.no_control,
             ..TaskOptions::default()
         };
@@ -107,12 +162,8 @@ impl Asked<'_> {
         policy: &Policy,
         as_json: bool,
     ) -> anyhow::Result<()> {
-        let policy = &Policy {
-            data_dir: self.args.data.clone().or(policy.data_dir.clone()),
-            ..policy.clone()
-        };
-        let specs = self.args.specs(self.sets)?;
-        let options = self.args.options(self.seed);
+        let specs = self.args.specs(self.file, self.sets)?;
+        let options = self.args.options(self.file, self.seed);
         options.check()?;
         if let Some(path) = self.out {
             out_file::check(path)?;
@@ -136,8 +187,9 @@ impl Asked<'_> {
             text: text.text,
         };
         let bar = Bar::default();
-        let journals = policy.cache_dir.join("runs");
-        let record = run_tasks(
+        let folder = policy.cache_dir.join("runs");
+        let digest = session::digest(&loaded.path)?;
+        let (record, journals) = run_tasks(
             &TaskEvaluation {
                 model: &loaded.model,
                 model_name: &loaded.name,
@@ -148,7 +200,8 @@ impl Asked<'_> {
                 data: &Datasets::new(policy, Progress::Stderr),
                 haystack: &haystack,
                 environment: loaded.environment()?,
-                journals: Some(&journals),
+                model_digest: &digest,
+                journals: Some(&folder),
             },
             &bar,
         )?;
@@ -157,9 +210,13 @@ impl Asked<'_> {
             out_file::write(path, &record)?;
         }
         if as_json {
-            output::json(&record)
+            output::json(&record)?;
         } else {
-            output::text(&table::render(&record))
+            output::text(&table::render(&record))?;
         }
+        for (journal, task) in journals.into_iter().zip(&record.tasks) {
+            journal.finish(&task.result);
+        }
+        Ok(())
     }
 }

@@ -71,14 +71,18 @@ pub(super) struct CompareArgs {
     #[command(flatten)]
     ask: TaskArgs,
     /// Change one field of a task, such as task.samples=50; repeat for more.
-    #[arg(long = "set", value_name = "task.PATH=VALUE", requires = "tasks")]
+    #[arg(long = "set", value_name = "task.PATH=VALUE")]
     sets: Vec<Assignment>,
 }
 
 pub(super) fn run(args: &CompareArgs, policy: &Policy, as_json: bool) -> anyhow::Result<()> {
+    let policy = &args.ask.policy(policy);
     let settings = settings::Settings::new(args)?;
-    if !args.ask.tasks.is_empty() {
+    if args.ask.wanted(&settings.ask)? {
         return ask(args, &settings, policy, as_json);
+    }
+    if let Some(set) = args.sets.first() {
+        anyhow::bail!("--set {set} is for tasks: expected --task TASK too");
     }
     if let Some(path) = &args.out {
         out_file::check(path)?;
@@ -132,6 +136,12 @@ fn ask(
     if let Some(set) = args.sets.iter().find(|set| !set.is_for_task()) {
         anyhow::bail!("--set {set}: expected task.FIELD=VALUE: strategies are named with theirs");
     }
+    TaskArgs::refuse(&[
+        ("--windows", args.windows.is_some()),
+        ("--prefill-tokens", args.prefill_tokens.is_some()),
+        ("--score-tokens", args.score_tokens.is_some()),
+        ("--batch", args.batch.is_some()),
+    ])?;
     // Several rows of a strategy are told apart by their budgets.
     let mut candidates = settings.candidates.clone();
     for candidate in &mut candidates {
@@ -139,6 +149,7 @@ fn ask(
     }
     let asked = Asked {
         args: &args.ask,
+        file: &settings.ask,
         sets: &args.sets,
         candidates: &candidates,
         text: settings.text.as_deref().unwrap_or("essays"),

@@ -106,9 +106,13 @@ pub(super) fn run(args: EvalArgs, policy: &Policy, as_json: bool) -> anyhow::Res
         Some(path) => read_yaml(path)?,
         None => EvalFile::default(),
     };
+    let policy = &args.ask.policy(policy);
     let settings = settings(&args, &file)?;
-    if !args.ask.tasks.is_empty() {
+    if args.ask.wanted(&file.ask)? {
         return ask(&args, &file, settings, policy, as_json);
+    }
+    if let Some(set) = args.strategy.sets.iter().find(|set| set.is_for_task()) {
+        anyhow::bail!("--set {set} is for a task: expected --task TASK too");
     }
     if let Some(path) = &args.out {
         out_file::check(path)?;
@@ -161,6 +165,16 @@ fn ask(
     policy: &Policy,
     as_json: bool,
 ) -> anyhow::Result<()> {
+    TaskArgs::refuse(&[
+        ("--windows", args.windows.is_some()),
+        ("--prefill-tokens", args.prefill_tokens.is_some()),
+        ("--score-tokens", args.score_tokens.is_some()),
+        ("--needle-lengths", args.needle_lengths.is_some()),
+        ("--needle-depths", args.needle_depths.is_some()),
+        ("--no-needle", args.no_needle),
+        ("--attention-error", args.attention_error),
+        ("--quick", args.quick),
+    ])?;
     let candidates = [Candidate {
         name: settings.strategy.name.clone(),
         strategy: settings.strategy,
@@ -172,6 +186,7 @@ fn ask(
     };
     let asked = Asked {
         args: &args.ask,
+        file: &file.ask,
         sets: &args.strategy.sets,
         candidates: &candidates,
         text: &pick(&args.text, &file.text, "essays"),

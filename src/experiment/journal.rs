@@ -4,8 +4,8 @@ use crate::assets::sha256_bytes;
 use anyhow::Context as _;
 use serde_json::Value;
 use smartkv_eval::EvalError;
-use smartkv_eval::task::{Journal, SampleRecord};
-use std::collections::HashMap;
+use smartkv_eval::task::{Journal, SampleRecord, TaskResult};
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, TryLockError};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
@@ -19,6 +19,7 @@ pub struct RunJournal {
     path: PathBuf,
     file: File,
     done: HashMap<(String, usize), SampleRecord>,
+    removed: bool,
 }
 
 impl RunJournal {
@@ -63,7 +64,12 @@ impl RunJournal {
         }
         file.set_len(sound as u64).with_context(context)?;
         file.seek(SeekFrom::End(0)).with_context(context)?;
-        Ok(Self { path, file, done })
+        Ok(Self {
+            path,
+            file,
+            done,
+            removed: false,
+        })
     }
 
     /// Samples that earlier runs finished.
@@ -72,17 +78,27 @@ impl RunJournal {
         self.done.len()
     }
 
-    /// Forgets the run: its record is complete.
-    pub fn remove(self) {
-        // What stays is found and used again; it is only in the way.
-        let _ = fs::remove_file(&self.path);
+    /// Forgets the run, whose record is complete and in safe hands: unless earlier, larger runs
+    /// finished samples that are not in it.
+    pub fn finish(mut self, result: &TaskResult) {
+        let used: HashSet<(&str, usize)> = result
+            .samples
+            .iter()
+            .map(|sample| (sample.part.as_str(), sample.index))
+            .collect();
+        let all = |(part, index): &(String, usize)| used.contains(&(part.as_str(), *index));
+        if self.done.keys().all(all) {
+            // What stays is found and used again; it is only in the way.
+            let _ = fs::remove_file(&self.path);
+            self.removed = true;
+        }
     }
 }
 
 impl Drop for RunJournal {
     /// A run that finished no sample leaves no file behind.
     fn drop(&mut self) {
-        if self.file.metadata().is_ok_and(|facts| facts.len() == 0) {
+        if !self.removed && self.file.metadata().is_ok_and(|facts| facts.len() == 0) {
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -114,11 +130,58 @@ mod tests {
     use serde_json::json;
 
     fn record(index: usize) -> SampleRecord {
-        serde_json::from_value(json!({
+        let mut record: SampleRecord = serde_json::from_value(json!({
             "part": "p", "index": index, "fingerprint": "f", "id": "", "context_tokens": 1,
-            "question_tokens": 1, "answers": [], "control": null, "attempts": [],
+            "question_tokens": 1, "answers": [], "control": null, "attempts": [{
+                "score": 0.0, "text": "", "generated_tokens": 0, "stop": null, "forced": null,
+                "live_bytes": 0, "f16_bytes": 0,
+            }],
         }))
-        .unwrap()
+        .unwrap();
+        // Digits that a careless parser gets wrong by the last.
+        let odd = (f64::from(u32::try_from(index).unwrap()) + 0.1)
+            .sqrt()
+            .exp()
+            .ln_1p()
+            / 3.0;
+        record.attempts[0].score = odd;
+        record.attempts[0]
+            .details
+            .insert("odd".into(), 1.0 / odd * 1e-7);
+        record
+    }
+
+    fn result(samples: &[SampleRecord]) -> TaskResult {
+        let part = json!({
+            "name": "", "metric": "", "n": 1, "context_tokens": 0.0, "control": null,
+            "discriminative": null, "undecided": null, "sides": [],
+        });
+        let result = json!({
+            "sides": [], "overall": part, "parts": [], "sources": [], "samples": samples,
+        });
+        serde_json::from_value(result).unwrap()
+    }
+
+    #[test]
+    fn a_smaller_run_leaves_the_samples_of_a_larger_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let identity = json!(2);
+        let mut journal = RunJournal::open(folder.path(), &identity).unwrap();
+        for index in 0..50 {
+            journal.keep(&record(index)).unwrap();
+        }
+        drop(journal);
+        let open = || RunJournal::open(folder.path(), &identity).unwrap();
+        open().finish(&result(&[record(0), record(1)]));
+        let journal = open();
+        assert_eq!(journal.finished(), 50);
+        // To the bit.
+        let all: Vec<SampleRecord> = (0..50).map(record).collect();
+        for sample in &all {
+            assert_eq!(journal.recall("p", sample.index).as_ref(), Some(sample));
+        }
+        journal.finish(&result(&all));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[test]
@@ -157,7 +220,7 @@ mod tests {
         let first = RunJournal::open(folder.path(), &identity).unwrap();
         let error = RunJournal::open(folder.path(), &identity).unwrap_err();
         assert!(error.to_string().contains("another process"), "{error}");
-        first.remove();
+        drop(first);
         drop(RunJournal::open(folder.path(), &identity).unwrap());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }

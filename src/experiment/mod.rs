@@ -17,5 +17,5 @@ pub use record::{
     CacheRecord, Environment, EvalRecord, NeedleRecord, NeedleSample, ProtocolRecord,
     QualityRecord, ReferenceRecord, Samples, SpeedRecord, Tasks,
 };
-pub use settings::{EvalFile, EvalSettings, NeedleFile, WindowsFile};
+pub use settings::{AskFile, EvalFile, EvalSettings, NeedleFile, WindowsFile};
 pub use tasks::{StrategyRecord, TaskEvaluation, TaskRecord, TasksRecord, run_tasks};

@@ -31,6 +31,8 @@ pub struct EvalFile {
     pub attention_error: Option<bool>,
     /// Needle grid; `null` or `{enabled: false}` leaves it out.
     pub needle: NeedleFile,
+    /// Tasks in the place of windows and needles.
+    pub ask: AskFile,
     /// Seed of everything random.
     pub seed: Option<u64>,
 }
@@ -57,6 +59,20 @@ pub struct NeedleFile {
     pub lengths: Option<Vec<usize>>,
     /// Depths of the needle in percent.
     pub depths: Option<Vec<u32>>,
+}
+
+/// Tasks as written in a file.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AskFile {
+    /// Names, or configurations with the name under `type`.
+    pub tasks: Vec<Value>,
+    /// Most tokens of a prompt and its answer.
+    pub context: Option<usize>,
+    /// Samples of each part of a task.
+    pub limit: Option<usize>,
+    /// Whether the cache sees the question before it compresses.
+    pub query_aware: Option<bool>,
 }
 
 impl EvalFile {

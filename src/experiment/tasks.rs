@@ -38,6 +38,8 @@ pub struct TaskEvaluation<'a> {
     pub haystack: &'a Haystack,
     /// What it is measured with.
     pub environment: Environment,
+    /// Digest of the model's files.
+    pub model_digest: &'a str,
     /// Where unfinished runs are kept; nowhere if absent.
     pub journals: Option<&'a Path>,
 }
@@ -87,14 +89,19 @@ pub struct TaskRecord {
     pub timing: TaskTiming,
 }
 
-/// Runs the tasks. Equal inputs give equal records, timings apart, on any number of threads.
+/// Runs the tasks. Equal inputs give equal records, timings apart, on any number of threads. The
+/// journals, one a task, are [finished](RunJournal::finish) once the record is in safe hands.
 ///
 /// # Errors
 /// A budget that a strategy cannot hold, data that cannot be had, and whatever the tasks refuse.
-/// Samples finished before stay in the journal.
-pub fn run_tasks(run: &TaskEvaluation<'_>, progress: &dyn Progress) -> anyhow::Result<TasksRecord> {
+/// Samples finished before stay in the journals.
+pub fn run_tasks(
+    run: &TaskEvaluation<'_>,
+    progress: &dyn Progress,
+) -> anyhow::Result<(TasksRecord, Vec<RunJournal>)> {
     let mut sides = sides(run)?;
     let mut tasks = Vec::with_capacity(run.tasks.len());
+    let mut journals = Vec::new();
     for spec in run.tasks {
         let task = TaskRun {
             model: run.model,
@@ -108,9 +115,8 @@ pub fn run_tasks(run: &TaskEvaluation<'_>, progress: &dyn Progress) -> anyhow::R
         let (result, timing) = if let Some(folder) = run.journals {
             let mut journal = RunJournal::open(folder, &identity)?;
             let done = task.run(&mut sides, &mut journal, progress);
-            let done = done.with_context(|| format!("task `{}`", spec.name))?;
-            journal.remove();
-            done
+            journals.push(journal);
+            done.with_context(|| format!("task `{}`", spec.name))?
         } else {
             task.run(&mut sides, &mut smartkv_eval::task::NoJournal, progress)
                 .with_context(|| format!("task `{}`", spec.name))?
@@ -122,7 +128,7 @@ pub fn run_tasks(run: &TaskEvaluation<'_>, progress: &dyn Progress) -> anyhow::R
             timing,
         });
     }
-    Ok(TasksRecord {
+    let record = TasksRecord {
         schema: SCHEMA,
         model: run.model_name.to_string(),
         strategies: run.candidates.iter().map(strategy).collect(),
@@ -130,7 +136,8 @@ pub fn run_tasks(run: &TaskEvaluation<'_>, progress: &dyn Progress) -> anyhow::R
         options: run.options.clone(),
         prefill: run.prefill,
         environment: run.environment.clone(),
-    })
+    };
+    Ok((record, journals))
 }
 
 fn strategy(candidate: &Candidate) -> StrategyRecord {
@@ -177,10 +184,9 @@ fn identity(run: &TaskEvaluation<'_>, spec: &TaskSpec) -> Value {
         smartkv,
         kernels,
         weights,
-        model_sha256,
         ..
     } = &run.environment;
-    // A shard's samples and those of a larger limit are the same samples.
+    // Samples are the same whatever the limit.
     let options = TaskOptions {
         limit: None,
         ..run.options.clone()
@@ -190,7 +196,7 @@ fn identity(run: &TaskEvaluation<'_>, spec: &TaskSpec) -> Value {
         "smartkv": smartkv,
         "kernels": kernels,
         "weights": weights,
-        "model": model_sha256.as_deref().unwrap_or(run.model_name),
+        "model": run.model_digest,
         "strategies": run.candidates.iter().map(strategy).collect::<Vec<_>>(),
         "task": spec.config,
         "options": options,

@@ -225,7 +225,60 @@ fn what_cannot_be_asked_is_refused_before_a_model_is_loaded() {
         &eval(&["--task", "nonsense"]),
         &["unknown task `nonsense`"],
     );
-    refused(2, &eval(&["--limit", "3"]), &["--task"]);
+    refused(1, &eval(&["--limit", "3"]), &["--task"]);
+    refused(1, &eval(&["--set", "task.pairs=[8]"]), &["--task"]);
+    refused(1, &eval(&["--task", "copy", "--quick"]), &["--quick"]);
+    refused(
+        1,
+        &eval(&[
+            "--task",
+            "assoc_recall",
+            "--set",
+            "task.pairs=[8,8]",
+            "--text",
+            TEXT,
+        ]),
+        &["8 pairs", "twice"],
+    );
+}
+
+#[test]
+fn a_configuration_says_what_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = file(
+        folder.path(),
+        "whole.yaml",
+        "strategy: f16\nask:\n  tasks: [{type: copy, words: [2]}, {type: needle, lengths: [800], depths: [50]}]\n  limit: 1\n",
+    );
+    let start = [
+        "eval",
+        "--config",
+        &config,
+        "--model",
+        long(),
+        "--text",
+        TEXT,
+    ];
+    let record = json(&alone(&[&start[..], &["--json"]].concat()));
+    assert_eq!(record["tasks"][0]["config"]["words"], json!([2]));
+    assert_eq!(record["tasks"][1]["name"], "needle");
+    assert_eq!(record["options"]["limit"], 1);
+    // Flags win over the file.
+    let flags = [
+        "--task",
+        "copy",
+        "--set",
+        "task.words=[3]",
+        "--limit",
+        "2",
+        "--json",
+    ];
+    let record = json(&alone(&[&start[..], &flags].concat()));
+    assert_eq!(record["tasks"].as_array().unwrap().len(), 1);
+    assert_eq!(record["tasks"][0]["config"]["words"], json!([3]));
+    assert_eq!(record["options"]["limit"], 2);
+    let wrong = file(folder.path(), "wrong.yaml", "ask:\n  taks: [copy]\n");
+    refused(1, &["eval", "--config", &wrong], &["wrong.yaml", "taks"]);
 }
 
 #[test]

@@ -170,12 +170,12 @@ impl Run<'_, '_> {
         let mut left = prompt.len();
         for part in prompt.chunks(self.options.prefill_chunk) {
             left -= part.len();
-            self.forward(part, LogitsFor::None, left > 0)?;
+            self.forward(part, LogitsFor::None, left)?;
         }
         self.records.iter_mut().for_each(|r| r.push(Vec::new()));
         for at in (first..end).step_by(self.tokens_per_forward) {
             let tokens = at..(at + self.tokens_per_forward).min(end);
-            let logits = self.forward(&self.text[tokens.clone()], LogitsFor::All, false)?;
+            let logits = self.forward(&self.text[tokens.clone()], LogitsFor::All, 0)?;
             let memory = self.hook.memory();
             for (sum, memory) in self.sums.iter_mut().zip(&memory) {
                 memory.iter().for_each(|memory| sum.add(memory));
@@ -189,11 +189,11 @@ impl Run<'_, '_> {
         Ok(())
     }
 
-    fn forward(&mut self, tokens: &[u32], want: LogitsFor, more_prompt: bool) -> Result<Logits> {
+    fn forward(&mut self, tokens: &[u32], want: LogitsFor, left: usize) -> Result<Logits> {
         let batch = vec![tokens; self.hook.shape().batch];
         let logits = self
             .model
-            .forward(&batch, &mut self.hook, want, more_prompt)?;
+            .forward_part(&batch, &mut self.hook, want, left)?;
         self.progress.advance(tokens.len());
         Ok(logits)
     }

@@ -37,11 +37,11 @@ pub(crate) fn trace(
     let mut left = prompt.len();
     let prompt = prompt.chunks(prefill_chunk).map(|part| {
         left -= part.len();
-        (part, left > 0)
+        (part, left)
     });
-    let scored = scored.chunks(tokens_per_forward).map(|part| (part, false));
-    for (part, more_prompt) in prompt.chain(scored) {
-        model.forward(&[part], &mut recorder, LogitsFor::None, more_prompt)?;
+    let scored = scored.chunks(tokens_per_forward).map(|part| (part, 0));
+    for (part, left) in prompt.chain(scored) {
+        model.forward_part(&[part], &mut recorder, LogitsFor::None, left)?;
         progress.advance(part.len());
     }
     Ok(recorder.finish())

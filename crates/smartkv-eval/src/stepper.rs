@@ -26,7 +26,7 @@ impl Stepper<'_> {
         want: LogitsFor,
         time: &mut PhaseTime,
     ) -> Result<Logits> {
-        self.forward(subject, tokens, phase, want, false, time)
+        self.forward(subject, tokens, phase, want, 0, time)
     }
 
     /// A prompt in chunks of `chunk` tokens, ended. Nothing happens for an empty one.
@@ -40,14 +40,7 @@ impl Stepper<'_> {
         let mut left = tokens.len();
         for part in tokens.chunks(chunk.max(1)) {
             left -= part.len();
-            self.forward(
-                subject,
-                part,
-                Phase::Prefill,
-                LogitsFor::None,
-                left > 0,
-                time,
-            )?;
+            self.forward(subject, part, Phase::Prefill, LogitsFor::None, left, time)?;
         }
         Ok(())
     }
@@ -58,13 +51,13 @@ impl Stepper<'_> {
         tokens: &[u32],
         phase: Phase,
         want: LogitsFor,
-        more_prompt: bool,
+        left: usize,
         time: &mut PhaseTime,
     ) -> Result<Logits> {
         let start = Instant::now();
         let logits = self
             .model
-            .forward(&[tokens], subject.hook(), want, more_prompt)?;
+            .forward_part(&[tokens], subject.hook(), want, left)?;
         time.seconds += start.elapsed().as_secs_f64();
         let info = StepInfo {
             unit: self.unit,

@@ -55,6 +55,25 @@ impl Model {
         self.step(tokens, hook, &lengths, &wanted, more_prompt)
     }
 
+    /// Runs a part of prompts of which `left` more tokens of each sequence follow: for those who look
+    /// at a cache between the chunks of a prompt. Rotations that depend on the length of a prompt
+    /// are those of the whole, as [`prefill`](Self::prefill) has them.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward), for what is still to follow too.
+    pub fn forward_part(
+        &self,
+        tokens: &[&[u32]],
+        hook: &mut dyn KvHook,
+        logits: LogitsFor,
+        left: usize,
+    ) -> Result<Logits> {
+        self.check(tokens, hook)?;
+        let wanted: Vec<Range<usize>> = tokens.iter().map(|t| wanted(logits, t.len())).collect();
+        let lengths: Vec<usize> = reached(tokens, hook).iter().map(|l| l + left).collect();
+        self.step(tokens, hook, &lengths, &wanted, left > 0)
+    }
+
     /// Runs whole prompts, `chunk` tokens of each sequence at a time; every step but the last says
     /// that more of the prompt follows. [`LogitsFor::Last`] gives the last token of each prompt.
     ///

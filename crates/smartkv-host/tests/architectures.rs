@@ -195,6 +195,34 @@ fn every_scaling_stretches_as_transformers_does() {
     }
 }
 
+/// Those who look at a cache between the chunks of a prompt run the same prompt.
+#[test]
+fn parts_of_a_prompt_rotate_as_the_whole() {
+    for variant in ["llama/dynamic", "phi3/long"] {
+        let model = model(variant);
+        let tokens = ids(&expected()["tokens"]);
+        let whole = run(&model, &mut plain(&model), usize::MAX);
+        let mut hook = plain(&model);
+        let mut left = tokens.len();
+        let mut last = Vec::new();
+        for part in tokens.chunks(7) {
+            left -= part.len();
+            let logits = model.forward_part(&[part], &mut hook, LogitsFor::Last, left);
+            last = logits.unwrap().last(0).unwrap().to_vec();
+        }
+        let diff = max_diff(&last, whole.last(0).unwrap());
+        assert!(diff < F32, "{variant}: {diff:e}");
+        // Part by part with no thought of what follows is another prompt.
+        let mut hook = plain(&model);
+        for part in tokens.chunks(7) {
+            let logits = model.forward(&[part], &mut hook, LogitsFor::Last, false);
+            last = logits.unwrap().last(0).unwrap().to_vec();
+        }
+        let diff = max_diff(&last, whole.last(0).unwrap());
+        assert!(diff > 10.0 * F32, "{variant}: {diff:e}");
+    }
+}
+
 #[test]
 fn dynamic_scaling_takes_the_length_of_the_whole_prompt() {
     let variant = "llama/dynamic";

@@ -1,6 +1,7 @@
 //! What files there are, and which of them are meant.
 
 use crate::assets::{FileEntry, glob};
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::path::Path;
 
@@ -81,18 +82,18 @@ pub(super) fn missing_shards(
     matched: &[&FileEntry],
     files: &[FileEntry],
 ) -> Vec<String> {
-    let mut missing = Vec::new();
+    let there: HashSet<&str> = files.iter().map(|file| file.name.as_str()).collect();
+    let mut missing = BTreeSet::new();
     for (before, total, after) in matched.iter().filter_map(|file| shard(&file.name)) {
         for index in 0..total {
             let name = format!("{before}-{index:05}-of-{total:05}{after}");
-            let there = files.iter().any(|file| file.name == name) || missing.contains(&name);
             // Asked for by its own number, a shard needs no others.
-            if !there && glob::matches(pattern, &name) {
-                missing.push(name);
+            if !there.contains(name.as_str()) && glob::matches(pattern, &name) {
+                missing.insert(name);
             }
         }
     }
-    missing
+    missing.into_iter().collect()
 }
 
 /// The ends of a name such as `test-00000-of-00002.parquet`, and the number of shards.

@@ -3,7 +3,7 @@
 use super::CompareArgs;
 use crate::cli::bench::split;
 use crate::config::{StrategySpec, read_yaml};
-use crate::experiment::{Candidate, WindowsFile};
+use crate::experiment::{AskFile, Candidate, WindowsFile};
 use anyhow::Context as _;
 use serde::Deserialize;
 use serde_json::Value;
@@ -25,6 +25,8 @@ struct CompareFile {
     prefill: Option<Prefill>,
     windows: WindowsFile,
     batch: Option<usize>,
+    /// Tasks in the place of windows.
+    ask: AskFile,
     seed: Option<u64>,
 }
 
@@ -52,6 +54,7 @@ pub(super) struct Settings {
     pub(super) prefill: Prefill,
     pub(super) windows: Windows,
     pub(super) batch: usize,
+    pub(super) ask: AskFile,
     pub(super) seed: u64,
 }
 
@@ -102,6 +105,7 @@ impl Settings {
             prefill: args.prefill.or(file.prefill).unwrap_or_default(),
             windows,
             batch,
+            ask: file.ask,
             seed: args.seed.or(file.seed).unwrap_or(0),
         })
     }

@@ -15,7 +15,7 @@ use crate::error::Result;
 /// # Errors
 /// Those of [`bootstrap_mean`](super::bootstrap_mean).
 pub fn bca_interval(units: &[f64], how: &Bootstrap) -> Result<Option<Interval>> {
-    let (centre, means) = resampled_means(units, how)?;
+    let (centre, means) = resampled_means(units, &[], how)?;
     let b = float(means.len());
     let below = means.partition_point(|&mean| mean < centre);
     let up_to = means.partition_point(|&mean| mean <= centre);
@@ -65,7 +65,7 @@ fn acceleration(units: &[f64], centre: f64) -> f64 {
 /// # Errors
 /// Those of [`bootstrap_mean`](super::bootstrap_mean).
 pub fn bootstrap_p(units: &[f64], how: &Bootstrap) -> Result<f64> {
-    let (_, means) = resampled_means(units, how)?;
+    let (_, means) = resampled_means(units, &[], how)?;
     let negative = means.partition_point(|&mean| mean <= 0.0);
     let positive = means.len() - means.partition_point(|&mean| mean < 0.0);
     let few = negative.min(positive);

@@ -4,6 +4,7 @@ use super::{float, mean, quantile::of_sorted, sign_flip};
 use crate::error::{EvalError, Result};
 use crate::random::Draws;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// How to resample.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -104,7 +105,16 @@ pub struct Difference {
 /// # Errors
 /// No units, units that are not finite, parameters that do not [`check`](Bootstrap::check).
 pub fn bootstrap_mean(units: &[f64], how: &Bootstrap) -> Result<Estimate> {
-    let (centre, means) = resampled_means(units, how)?;
+    bootstrap_mean_within(units, &[], how)
+}
+
+/// [`bootstrap_mean`] of units that come from several populations: `strata` names that of each, and
+/// units are resampled among their own. Without strata all are of one.
+///
+/// # Errors
+/// Strata for another number of units, and those of [`bootstrap_mean`].
+pub fn bootstrap_mean_within(units: &[f64], strata: &[usize], how: &Bootstrap) -> Result<Estimate> {
+    let (centre, means) = resampled_means(units, strata, how)?;
     let tail = (1.0 - how.level) / 2.0;
     let interval = of_sorted(&means, tail)
         .zip(of_sorted(&means, 1.0 - tail))
@@ -120,9 +130,21 @@ pub fn bootstrap_mean(units: &[f64], how: &Bootstrap) -> Result<Estimate> {
     })
 }
 
-/// The mean, and the sorted means of all resamples; of none with fewer than two units.
-pub(super) fn resampled_means(units: &[f64], how: &Bootstrap) -> Result<(f64, Vec<f64>)> {
+/// The mean, and the sorted means of all resamples; of none with fewer than two units. Each unit is
+/// drawn among those of its own stratum.
+pub(super) fn resampled_means(
+    units: &[f64],
+    strata: &[usize],
+    how: &Bootstrap,
+) -> Result<(f64, Vec<f64>)> {
     how.check()?;
+    if !strata.is_empty() && strata.len() != units.len() {
+        return Err(EvalError::Statistics(format!(
+            "{} strata for {} units",
+            strata.len(),
+            units.len()
+        )));
+    }
     if let Some(value) = units.iter().find(|value| !value.is_finite()) {
         return Err(EvalError::Statistics(format!(
             "bootstrap of a value that is {value}"
@@ -132,10 +154,21 @@ pub(super) fn resampled_means(units: &[f64], how: &Bootstrap) -> Result<(f64, Ve
         return Err(EvalError::Statistics("bootstrap of no values".into()));
     };
     let n = units.len();
+    let mut own: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+    for (index, &unit) in units.iter().enumerate() {
+        let stratum = strata.get(index).copied().unwrap_or(0);
+        own.entry(stratum).or_default().push(unit);
+    }
     let mut means: Vec<f64> = Vec::new();
     if n > 1 {
         let mut draws = Draws::keyed([how.seed, 0, 0, 0]);
-        let mut draw = |_| (0..n).map(|_| units[draws.below(n)]).sum::<f64>() / float(n);
+        let mut draw = |_| {
+            let all = own.values().map(|own| {
+                let drawn = (0..own.len()).map(|_| own[draws.below(own.len())]);
+                drawn.sum::<f64>()
+            });
+            all.sum::<f64>() / float(n)
+        };
         means.extend((0..how.resamples).map(&mut draw));
         means.sort_by(f64::total_cmp);
     }

@@ -26,9 +26,12 @@ mod verdict;
 mod wilcoxon;
 
 pub use bca::{bca_interval, bootstrap_p};
-pub use bootstrap::{Bootstrap, Difference, Estimate, Interval, bootstrap_mean, paired_difference};
+pub use bootstrap::{
+    Bootstrap, Difference, Estimate, Interval, bootstrap_mean, bootstrap_mean_within,
+    paired_difference,
+};
 pub use detectable::{Power, detectable_mcnemar, detectable_mean};
-pub use holm::holm;
+pub use holm::{holm, holm_factors};
 pub use permutation::sign_flip;
 pub use proportion::{McNemar, Proportion, Z_95, Z_99, mcnemar_exact, mcnemar_paired, wilson};
 pub use quantile::{Quantiles, mean, median, quantile};

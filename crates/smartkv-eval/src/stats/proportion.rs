@@ -92,7 +92,8 @@ pub fn mcnemar_exact(only_first: usize, only_second: usize) -> McNemar {
     McNemar {
         only_first,
         only_second,
-        p_two_sided: (2.0 * tail).min(1.0),
+        // No p-value is 0, whatever underflows.
+        p_two_sided: (2.0 * tail).clamp(f64::MIN_POSITIVE, 1.0),
     }
 }
 

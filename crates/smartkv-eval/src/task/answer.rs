@@ -56,11 +56,18 @@ impl Question<'_> {
         )?;
         let mut answer = Answer::default();
         let mut rows = None;
-        let gold = match (&sample.gold, role) {
+        let mut gold = match (&sample.gold, role) {
             (Gold::Text(gold), _) => prompt.continuation(tokenizer, gold)?,
             (Gold::Reference, Role::Candidate(theirs, _)) => theirs.tokens.clone(),
             _ => Vec::new(),
         };
+        // What is forced is no part of the answer and must not fail it: where the context ends, so
+        // does the continuation. Its last token is predicted, never run.
+        let room = model
+            .description()
+            .context_length
+            .saturating_sub(fork.seen(0));
+        gold.truncate(room + 1);
         if !gold.is_empty() {
             let made = self.force(fork.fork(), &first, &gold)?;
             let theirs = match role {
@@ -85,6 +92,13 @@ impl Question<'_> {
                     rows = Some(made);
                 }
                 answer.text = tokenizer.decode(&tokens)?;
+                if stop == Stop::Newline {
+                    let start = answer.text.len() - answer.text.trim_start_matches('\n').len();
+                    let line = answer.text[start..].find('\n');
+                    answer
+                        .text
+                        .truncate(line.map_or(answer.text.len(), |end| start + end));
+                }
                 answer.tokens = tokens;
                 answer.stop = Some(stop);
             }
@@ -125,6 +139,19 @@ impl Question<'_> {
         Ok(rows)
     }
 
+    /// The logits of an answer's first token where it must have one: none that ends it.
+    fn without_ends(&self, row: &[f32]) -> Result<Vec<f32>> {
+        let tokenizer = self.model.tokenizer();
+        let newline = tokenizer.encode("\n", false)?;
+        let mut row = row.to_vec();
+        for &end in tokenizer.eos().iter().chain(newline.last()) {
+            if let Some(logit) = usize::try_from(end).ok().and_then(|id| row.get_mut(id)) {
+                *logit = f32::MIN;
+            }
+        }
+        Ok(row)
+    }
+
     fn generate(
         &self,
         mut cache: Box<dyn MeasuredHook>,
@@ -136,20 +163,30 @@ impl Question<'_> {
         let tokenizer = self.model.tokenizer();
         let mut tokens: Vec<u32> = Vec::new();
         while tokens.len() < max_new_tokens {
-            let next = argmax(last(&logits)?)?;
+            let row = last(&logits)?;
+            let next = if stop_at_newline && tokens.is_empty() {
+                argmax(&self.without_ends(row)?)?
+            } else {
+                argmax(row)?
+            };
             if tokenizer.is_eos(next) {
                 return Ok((tokens, Stop::Eos));
             }
-            if stop_at_newline && !tokens.is_empty() && tokenizer.decode(&[next])?.contains('\n') {
+            tokens.push(next);
+            if stop_at_newline && ends_line(&tokenizer.decode(&tokens)?) {
                 return Ok((tokens, Stop::Newline));
             }
-            tokens.push(next);
             if tokens.len() < max_new_tokens {
                 logits = forward(self.model, cache.as_mut(), &[next], time)?;
             }
         }
         Ok((tokens, Stop::MaxNewTokens))
     }
+}
+
+/// Whether a line with something on it has ended.
+fn ends_line(text: &str) -> bool {
+    text.trim_start_matches('\n').contains('\n')
 }
 
 /// How `rows` predicted `gold`, beside the reference's rows.

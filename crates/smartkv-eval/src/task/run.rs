@@ -16,6 +16,7 @@ use crate::progress::Progress;
 use crate::speed::PhaseTime;
 use smartkv_core::MeasuredHook;
 use smartkv_host::{LogitsFor, Model};
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 /// A cache that a task is asked of.
@@ -90,6 +91,11 @@ impl TaskRun<'_> {
         if parts.is_empty() {
             return Err(EvalError::Task("the task has no parts".into()));
         }
+        let mut names = BTreeSet::new();
+        if let Some(twice) = parts.iter().find(|part| !names.insert(&part.name)) {
+            let name = &twice.name;
+            return Err(EvalError::Task(format!("part `{name}` is asked for twice")));
+        }
         progress.begin(parts.iter().map(|part| self.expected(part)).sum());
         let mut timing = TaskTiming {
             decode: vec![PhaseTime::default(); sides.len()],
@@ -116,7 +122,14 @@ impl TaskRun<'_> {
                 if !self.options.shard.contains(index) {
                     continue;
                 }
-                records.push(group.sample(index, &sample?, sides, journal)?);
+                records.push(match sample {
+                    Ok(sample) => group.sample(index, &sample, sides, journal)?,
+                    // Such a sample counts for what it is: one that cannot be answered here.
+                    Err(
+                        why @ (EvalError::ContextTooLong { .. } | EvalError::PromptTooShort { .. }),
+                    ) => group.refused(index, &why, sides.len()),
+                    Err(other) => return Err(other),
+                });
                 progress.advance(1);
             }
         }
@@ -267,6 +280,23 @@ impl Group<'_> {
         };
         journal.keep(&record)?;
         Ok(record)
+    }
+
+    /// The record of a sample that could not be made.
+    fn refused(&self, index: usize, why: &EvalError, sides: usize) -> SampleRecord {
+        let failed = Attempt::failed(why);
+        SampleRecord {
+            part: self.part.name.clone(),
+            index,
+            fingerprint: String::new(),
+            id: String::new(),
+            context_tokens: 0,
+            question_tokens: 0,
+            answers: Vec::new(),
+            meta: serde_json::Map::new(),
+            control: self.run.options.control.then(|| failed.clone()),
+            attempts: vec![failed; sides],
+        }
     }
 
     /// Lets every cache hold the compressed context, unless they do.

@@ -5,9 +5,7 @@ use super::record::{Attempt, SampleRecord};
 use super::sample::Part;
 use super::verdicts::{Pool, judged};
 use crate::error::{EvalError, Result};
-use crate::stats::{
-    Bootstrap, Difference, Estimate, Verdict, bootstrap_mean, float, mean, paired_difference,
-};
+use crate::stats::{Bootstrap, Difference, Estimate, Verdict, float, mean, paired_difference};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -108,6 +106,7 @@ pub(super) fn summarise(
             pools.push(Pool {
                 part: part.clone(),
                 weights: vec![1.0; own.len()],
+                strata: Vec::new(),
                 records: own,
             });
         }
@@ -123,6 +122,7 @@ pub(super) fn summarise(
         pools.push(Pool {
             part,
             weights: balance(&all, pools.len()),
+            strata: strata(&all, parts),
             records: all,
         });
     }
@@ -160,6 +160,12 @@ fn balance(records: &[&SampleRecord], parts: usize) -> Vec<f64> {
     records.iter().map(weight).collect()
 }
 
+/// The place of each record's part.
+fn strata(records: &[&SampleRecord], parts: &[Part]) -> Vec<usize> {
+    let place = |record: &&SampleRecord| parts.iter().position(|part| part.name == record.part);
+    records.iter().map(|r| place(r).unwrap_or(0)).collect()
+}
+
 fn summary(
     pool: &Pool<'_>,
     names: &[String],
@@ -170,6 +176,7 @@ fn summary(
         part,
         records,
         weights,
+        ..
     } = pool;
     let reference = pool.scores(0);
     let controls: Option<Vec<f64>> = records
@@ -179,7 +186,7 @@ fn summary(
         .collect();
     let control = controls
         .as_ref()
-        .map(|scores| bootstrap_mean(scores, how))
+        .map(|scores| pool.estimate(scores, how))
         .transpose()?;
     let undecided = (control.is_some() && records.len() < LEAST).then(|| {
         format!(
@@ -197,10 +204,10 @@ fn summary(
         let attempts: Vec<&Attempt> = records.iter().map(|r| &r.attempts[side]).collect();
         sides.push(SideResult {
             name: name.clone(),
-            score: bootstrap_mean(&pool.scores(side), how)?,
+            score: pool.estimate(&pool.scores(side), how)?,
             failed: attempts.iter().filter(|a| a.failure.is_some()).count(),
             compared: compared.get_mut(side).and_then(Option::take),
-            gold_nll_nats: gold(&attempts),
+            gold_nll_nats: pool.mean_of(side, 0, gold, how)?.map(|gold| gold.mean),
             ratio: ratio(&attempts),
             generated_tokens: mean(
                 &attempts
@@ -225,13 +232,10 @@ fn summary(
     })
 }
 
-/// Mean over samples of the gold continuation's negative log-probability per token.
-fn gold(attempts: &[&Attempt]) -> Option<f64> {
-    let per_token = attempts.iter().filter_map(|attempt| attempt.forced);
-    let per_token: Vec<f64> = per_token
-        .map(|forced| forced.nll_nats / float(forced.tokens.max(1)))
-        .collect();
-    mean(&per_token)
+/// The gold continuation's negative log-probability per token.
+fn gold(attempt: &Attempt) -> Option<f64> {
+    let forced = attempt.forced?;
+    Some(forced.nll_nats / float(forced.tokens.max(1)))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "byte counts are far below 2^52")]
@@ -239,7 +243,9 @@ fn ratio(attempts: &[&Attempt]) -> Option<f64> {
     if attempts.iter().any(|attempt| attempt.simulated) {
         return None;
     }
-    let held = attempts.iter().filter(|attempt| attempt.f16_bytes > 0);
+    let held = attempts
+        .iter()
+        .filter(|attempt| attempt.f16_bytes > 0 && attempt.failure.is_none());
     let ratios: Vec<f64> = held
         .map(|attempt| attempt.live_bytes as f64 / attempt.f16_bytes as f64)
         .collect();

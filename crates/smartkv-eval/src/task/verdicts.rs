@@ -5,58 +5,124 @@ use super::sample::Part;
 use super::summary::Compared;
 use crate::error::Result;
 use crate::stats::{
-    Bootstrap, Difference, Judge, Power, Verdict, bootstrap_mean, holm, mcnemar_paired,
-    paired_difference,
+    Bootstrap, Difference, Estimate, Judge, Power, Verdict, Z_95, bootstrap_mean_within,
+    detectable_mcnemar, detectable_mean, float, holm, holm_factors, mcnemar_paired,
+    paired_difference, standard_deviation, wilson,
 };
+use std::collections::BTreeMap;
 
 /// Samples that are summed up together, each with its weight.
 pub(super) struct Pool<'a> {
     pub(super) part: Part,
     pub(super) records: Vec<&'a SampleRecord>,
     pub(super) weights: Vec<f64>,
+    /// The part that each sample is of; empty where all are of one.
+    pub(super) strata: Vec<usize>,
 }
 
-impl Pool<'_> {
-    /// Weighted values of one cache; `None` if an attempt lacks it.
-    fn weigh(&self, side: usize, value: fn(&Attempt) -> Option<f64>) -> Option<Vec<f64>> {
-        let pairs = self.records.iter().zip(&self.weights);
-        pairs
-            .map(|(record, weight)| Some(weight * value(&record.attempts[side])?))
-            .collect()
-    }
+/// What every attempt at a sample must have for it to enter a mean: a cache is not better for
+/// having failed at a hard one.
+type Measure = fn(&Attempt) -> Option<f64>;
 
+impl Pool<'_> {
     /// Weighted scores of one cache.
     pub(super) fn scores(&self, side: usize) -> Vec<f64> {
-        let scores = self.weigh(side, |attempt| Some(attempt.score));
-        scores.unwrap_or_default()
+        let pairs = self.records.iter().zip(&self.weights);
+        let score = |(record, weight): (&&SampleRecord, &f64)| weight * record.attempts[side].score;
+        pairs.map(score).collect()
+    }
+
+    /// The mean of weighted values, resampled within their parts.
+    pub(super) fn estimate(&self, values: &[f64], how: &Bootstrap) -> Result<Estimate> {
+        bootstrap_mean_within(values, &self.strata, how)
+    }
+
+    /// The mean over those samples of which all attempts from `first` on have the measure.
+    pub(super) fn mean_of(
+        &self,
+        side: usize,
+        first: usize,
+        measure: Measure,
+        how: &Bootstrap,
+    ) -> Result<Option<Estimate>> {
+        let whole = |record: &SampleRecord| {
+            let others = record.attempts.iter().skip(first);
+            others.clone().all(|attempt| measure(attempt).is_some())
+        };
+        let (mut values, mut strata, mut counts) = (Vec::new(), Vec::new(), BTreeMap::new());
+        for (index, record) in self.records.iter().enumerate().filter(|(_, r)| whole(r)) {
+            let stratum = self.strata.get(index).copied().unwrap_or(0);
+            values.extend(measure(&record.attempts[side]));
+            strata.push(stratum);
+            *counts.entry(stratum).or_insert(0_usize) += 1;
+        }
+        if values.is_empty() {
+            return Ok(None);
+        }
+        // Parts that have the measure have the same weight among each other.
+        let (all, parts) = (float(values.len()), float(counts.len()));
+        for (value, stratum) in values.iter_mut().zip(&strata) {
+            *value *= all / (parts * float(counts[stratum]));
+        }
+        bootstrap_mean_within(&values, &strata, how).map(Some)
     }
 
     fn difference(&self, side: usize, how: &Bootstrap) -> Result<Difference> {
         let (reference, own) = (self.scores(0), self.scores(side));
-        let mut found = paired_difference(&reference, &own, how)?;
-        if let (Some(reference), Some(own)) = (outcomes(&reference), outcomes(&own)) {
-            found.p_two_sided = mcnemar_paired(&reference, &own)?.p_two_sided;
-        }
-        Ok(found)
+        let differences: Vec<f64> = reference.iter().zip(&own).map(|(a, b)| b - a).collect();
+        let p_two_sided = match (outcomes(&reference), outcomes(&own)) {
+            (Some(reference), Some(own)) => mcnemar_paired(&reference, &own)?.p_two_sided,
+            _ => paired_difference(&reference, &own, how)?.p_two_sided,
+        };
+        Ok(Difference {
+            estimate: self.estimate(&differences, how)?,
+            p_two_sided,
+        })
     }
 
-    /// The verdict at the level that Holm leaves a comparison: `p_holm < alpha` is
-    /// `p < alpha p / p_holm`.
-    fn verdict(&self, side: usize, p: f64, p_holm: f64, how: &Bootstrap) -> Result<Verdict> {
+    /// The verdict by the corrected p-value; what could have been seen, at the level that Holm
+    /// leaves a comparison of this rank.
+    fn verdict(&self, side: usize, difference: f64, p_holm: f64, factor: usize) -> Result<Verdict> {
         let usual = Power::default();
+        let power = Power {
+            alpha: usual.alpha / float(factor),
+            ..usual
+        };
         let judge = Judge {
-            power: Power {
-                alpha: usual.alpha * p / p_holm,
-                ..usual
-            },
+            power: usual,
             higher_is_better: true,
             margin: None,
         };
         let (reference, own) = (self.scores(0), self.scores(side));
-        match (outcomes(&reference), outcomes(&own)) {
-            (Some(reference), Some(own)) => judge.outcomes(&reference, &own),
-            _ => judge.values(&reference, &own, how),
+        let units = own.len();
+        let both = outcomes(&reference).zip(outcomes(&own));
+        let detectable = if let Some((reference, own)) = both {
+            let test = mcnemar_paired(&reference, &own)?;
+            let discordant = test.only_first + test.only_second;
+            let share = float(discordant) / float(units.max(1));
+            // Where few or no pairs differ, the share that could differ bounds any difference.
+            let at_most = wilson(discordant, units, Z_95, 0.95).map(|share| share.high);
+            detectable_mcnemar(share, units, &power)?.or(at_most.ok())
+        } else {
+            let pairs = reference.iter().zip(&own);
+            let differences: Vec<f64> = pairs.map(|(a, b)| b - a).collect();
+            detectable_mean(self.deviation(&differences), units, &power)?
+        };
+        Ok(judge.verdict(difference, p_holm, detectable, units))
+    }
+
+    /// Standard deviation within parts.
+    fn deviation(&self, values: &[f64]) -> f64 {
+        let mut own: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+        for (index, &value) in values.iter().enumerate() {
+            let stratum = self.strata.get(index).copied().unwrap_or(0);
+            own.entry(stratum).or_default().push(value);
         }
+        let squares = own.values().map(|own| {
+            let deviation = standard_deviation(own).unwrap_or(0.0);
+            float(own.len()) * deviation * deviation
+        });
+        (squares.sum::<f64>() / float(values.len().max(1))).sqrt()
     }
 }
 
@@ -89,21 +155,20 @@ pub(super) fn judged(
         .iter()
         .map(|difference| difference.p_two_sided)
         .collect();
-    let corrected = holm(&p);
+    let corrected = holm(&p).into_iter().zip(holm_factors(&p));
     let mut compared = pairs().zip(found).zip(corrected);
     pools
         .iter()
         .map(|_| {
             let mut own = vec![None];
-            for (((pool, side), difference), p_holm) in compared.by_ref().take(sides.max(1) - 1) {
-                let divergences = pool.weigh(side, |attempt| attempt.forced?.kl_nats);
+            let pairs = compared.by_ref().take(sides.max(1) - 1);
+            for (((pool, side), difference), (p_holm, factor)) in pairs {
+                let seen = difference.estimate.mean;
                 own.push(Some(Compared {
                     difference,
                     p_holm,
-                    verdict: pool.verdict(side, difference.p_two_sided, p_holm, how)?,
-                    kl_nats: divergences
-                        .map(|values| bootstrap_mean(&values, how))
-                        .transpose()?,
+                    verdict: pool.verdict(side, seen, p_holm, factor)?,
+                    kl_nats: pool.mean_of(side, 1, |attempt| attempt.forced?.kl_nats, how)?,
                 }));
             }
             Ok(own)
@@ -138,6 +203,7 @@ mod tests {
         Pool {
             part: Part::default(),
             weights: vec![1.0; records.len()],
+            strata: Vec::new(),
             records: records.iter().collect(),
         }
     }
@@ -171,6 +237,61 @@ mod tests {
             first.verdict
         );
         assert!((many[1][1].as_ref().unwrap().p_holm - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn parts_do_not_blur_each_other() {
+        let how = Bootstrap::default();
+        // Ten samples of one part, ninety of another: all right, and weighted to equal parts.
+        let records: Vec<_> = (0..100).map(|_| record([1.0, 1.0])).collect();
+        let weights = (0..100).map(|i| 100.0 / (2.0 * if i < 10 { 10.0 } else { 90.0 }));
+        let both = Pool {
+            weights: weights.collect(),
+            strata: (0..100).map(|i| usize::from(i >= 10)).collect(),
+            ..pool(&records)
+        };
+        let score = both.estimate(&both.scores(0), &how).unwrap();
+        let interval = score.interval.unwrap();
+        for value in [score.mean, interval.low, interval.high] {
+            assert!((value - 1.0).abs() < 1e-9, "{score:?}");
+        }
+        assert!(both.deviation(&both.scores(0)) < 1e-9);
+    }
+
+    #[test]
+    fn a_cache_is_not_better_for_having_failed() {
+        let mut records: Vec<_> = (0..4).map(|_| record([1.0, 1.0])).collect();
+        for (index, record) in records.iter_mut().enumerate() {
+            for attempt in &mut record.attempts {
+                attempt
+                    .details
+                    .insert("x".into(), if index == 3 { 9.0 } else { 1.0 });
+            }
+        }
+        records[3].attempts[1].details.clear();
+        let how = Bootstrap::default();
+        let measure = |attempt: &Attempt| attempt.details.get("x").copied();
+        let mean = |side| {
+            pool(&records)
+                .mean_of(side, 0, measure, &how)
+                .unwrap()
+                .unwrap()
+        };
+        // The hard sample that one failed at enters neither mean.
+        assert_eq!((mean(0).mean, mean(1).mean, mean(0).units), (1.0, 1.0, 3));
+    }
+
+    #[test]
+    fn thousands_of_losses_are_no_error() {
+        let lost: Vec<_> = (0..3000).map(|_| record([1.0, 0.0])).collect();
+        let how = Bootstrap {
+            resamples: 10,
+            ..Bootstrap::default()
+        };
+        let found = judged(&[pool(&lost)], 2, &how).unwrap();
+        let compared = found[0][1].as_ref().unwrap();
+        assert!(compared.p_holm > 0.0 && compared.p_holm < 1e-300);
+        assert!(matches!(compared.verdict, Verdict::Worse { .. }));
     }
 
     #[test]

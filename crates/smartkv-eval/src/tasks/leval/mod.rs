@@ -16,9 +16,11 @@ use smartkv_core::{config, task};
 /// document is prefilled once. A document too long for its longest question loses its end, that of
 /// `codeU` its beginning. Those that ask for exams are scored by exact match as the official
 /// program reads answers, the others by token F1 or by ROUGE as L-Eval scores n-grams; rows to be
-/// judged by people or models are left out. Two gifts of the program are not made: a quarter for a
-/// choice without a letter, and the letter A for one that cannot be read. An et al., L-Eval:
-/// Instituting Standardized Evaluation for Long Context Language Models (ACL 2024).
+/// judged by people or models are left out. Geometric means of ROUGE are of each sample, where the
+/// program takes that of the three means, which is never lower. Two gifts of the program are not
+/// made: a quarter for a choice without a letter, and the letter A for one that cannot be read.
+/// An et al., L-Eval: Instituting Standardized Evaluation for Long Context Language Models (ACL
+/// 2024).
 #[config]
 pub struct LEval {
     /// Where the data is: a folder or a data set of the hub, with

@@ -189,7 +189,11 @@ fn stated_value(text: &str, answer: &str) -> String {
     let output = text.rsplit_once("the final output").map(|(_, after)| after);
     let all: Vec<&str> = output.unwrap_or(&text).split_whitespace().collect();
     let kept = match output {
-        Some(_) => &all[..words.min(all.len())],
+        // The program cuts at white space, so that the space before a word counts as one.
+        Some(after) => {
+            let words = words - usize::from(after.starts_with(char::is_whitespace));
+            &all[..words.min(all.len())]
+        }
         None => &all[all.len().saturating_sub(words)..],
     };
     kept.join(" ")

@@ -28,17 +28,36 @@ fn answer_start(family: &Family) -> &'static str {
     }
 }
 
+/// Lengths that dumps are made for, the longest first.
+const LENGTHS: [usize; 6] = [131_072, 65_536, 32_768, 16_384, 8192, 4096];
+
 /// The files that may hold samples of `spec`.
 fn files(root: &str, spec: &Spec, cx: &TaskCx<'_>) -> Result<Vec<DataFile>> {
-    let (task, length) = (spec.name, cx.context_tokens);
-    let candidates = [
+    let task = spec.name;
+    // Folders are named by the lengths they were made for, mostly with another tokenizer: the
+    // longest that may fit.
+    let lengths = LENGTHS
+        .iter()
+        .filter(|&&length| length <= cx.context_tokens);
+    let folders: Vec<String> = lengths
+        .flat_map(|length| {
+            [
+                format!("{length}/{task}/validation.jsonl"),
+                format!("{length}/test-*.parquet"),
+            ]
+        })
+        .collect();
+    let alone = [
         format!("{task}/validation.jsonl"),
-        format!("{length}/{task}/validation.jsonl"),
         format!("*{task}*.jsonl"),
-        format!("{length}/test-*.parquet"),
         "test-*.parquet".to_owned(),
     ];
-    let candidates = candidates.each_ref().map(String::as_str);
+    let candidates: Vec<&str> = alone[..1]
+        .iter()
+        .chain(&folders)
+        .chain(&alone[1..])
+        .map(String::as_str)
+        .collect();
     let mut files = cx.data.files(root, &candidates)?;
     // A file that names another task has nothing of this one.
     files.retain(|file| named(file).is_none_or(|name| name == task));

@@ -103,7 +103,10 @@ fn qwen_windows(config: Config<'_>, description: &mut Description) -> Result<()>
     if !config.flag("use_sliding_window")?.unwrap_or(false) {
         return Ok(());
     }
-    let window = config.count("sliding_window")?;
+    let window = match config.count("sliding_window")? {
+        None if !config.says("sliding_window") => Some(4096),
+        given => given,
+    };
     let first = config.count("max_window_layers")?.unwrap_or(28);
     let local = local(config, description.layers, |layer| layer >= first)?;
     description.windows(window, |layer| local[layer]);
