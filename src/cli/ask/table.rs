@@ -96,7 +96,10 @@ fn row(name: &str, side: &SideResult, n: usize, gold: bool) -> Vec<String> {
             .map_or("simulated".to_string(), |ratio| format!("{ratio:.4}")),
         percent(&side.score),
         compared.map_or(String::new(), |c| signed(&c.difference.estimate)),
-        compared.map_or(String::new(), |c| format!("{:.4}", c.p_holm)),
+        compared.map_or(String::new(), |c| match c.p_holm {
+            p if p < 5e-5 => "< 0.0001".to_string(),
+            p => format!("{p:.4}"),
+        }),
     ];
     if gold {
         cells.push(number(side.gold_nll_nats));
