@@ -1,7 +1,8 @@
 //! From the `config.json` of a Hugging Face folder.
 //!
-//! One function an architecture; each starts from what Llama does and says what differs. Defaults
-//! are those of the `…Config` classes of transformers.
+//! One function an architecture; each starts from what Llama does and says what differs. What a
+//! file leaves out is what transformers' `LlamaConfig` has, unless a function says otherwise: the
+//! hub's files leave out little.
 
 mod rope;
 #[cfg(test)]
