@@ -1,0 +1,3 @@
+//! From records to statistics, tables and figures. Knows records and no model.
+
+pub mod figure;
