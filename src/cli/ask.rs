@@ -7,12 +7,12 @@ use super::output;
 use super::session::Loaded;
 use super::{out_file, session};
 use crate::assets::{Datasets, Policy, Progress, resolve_text};
-use crate::config::{Assignment, TaskSpec};
+use crate::config::Assignment;
 use crate::experiment::{AskFile, Candidate, TaskEvaluation, run_tasks};
 use anyhow::Context as _;
 use serde_json::Value;
 use smartkv_core::Prefill;
-use smartkv_eval::task::{Haystack, PromptStyle, Shard, TaskOptions};
+use smartkv_eval::task::{Haystack, Shard};
 use std::path::{Path, PathBuf};
 
 /// Options of commands that ask a model something.
@@ -100,56 +100,22 @@ impl TaskArgs {
         }
     }
 
-    /// The tasks, those of flags rather than those of the file, with the assignments that are
-    /// theirs.
-    fn specs(&self, file: &AskFile, sets: &[Assignment]) -> anyhow::Result<Vec<TaskSpec>> {
+    /// What a file says of tasks, with what flags say over it.
+    fn over(&self, file: &AskFile) -> AskFile {
         let given: Vec<Value> = self.tasks.iter().map(|name| name.as_str().into()).collect();
-        let given = if given.is_empty() {
-            &file.tasks
-        } else {
-            &given
-        };
-        let name = |task: &Value| {
-            let name = task.as_str().or_else(|| task.get("type")?.as_str());
-            name.unwrap_or_default().to_string()
-        };
-        let only = given.len() == 1;
-        let mut taken = vec![false; sets.len()];
-        let mut specs = Vec::with_capacity(given.len());
-        for task in given {
-            let name = name(task);
-            let own = sets.iter().zip(&mut taken).filter_map(|(set, taken)| {
-                let own = set.of_task(&name, only);
-                *taken |= own.is_some();
-                own
-            });
-            specs.push(TaskSpec::from_config(task, &own.collect::<Vec<_>>())?);
-        }
-        for (set, taken) in sets.iter().zip(taken) {
-            anyhow::ensure!(
-                taken || !set.is_for_task(),
-                "--set {set}: of which task? Expected task.NAME.FIELD=VALUE with NAME one of: {}",
-                given.iter().map(name).collect::<Vec<_>>().join(", ")
-            );
-        }
-        Ok(specs)
-    }
-
-    fn options(&self, file: &AskFile, seed: u64) -> TaskOptions {
-        let mut options = TaskOptions {
-            context_tokens: self.context.or(file.context),
+        AskFile {
+            tasks: if given.is_empty() {
+                file.tasks.clone()
+            } else {
+                given
+            },
+            context: self.context.or(file.context),
             limit: self.limit.or(file.limit),
-            shard: self.shard.unwrap_or_default(),
-            seed,
-            query_aware: self.query_aware || file.query_aware.unwrap_or(false),
-            control: !self.no_control,
-            ..TaskOptions::default()
-        };
-        options.bootstrap.seed = seed;
-        if self.raw_prompt {
-            options.style = PromptStyle::Raw;
+            query_aware: self.query_aware.then_some(true).or(file.query_aware),
+            raw_prompt: self.raw_prompt.then_some(true).or(file.raw_prompt),
+            control: self.no_control.then_some(false).or(file.control),
+            shard: self.shard.or(file.shard),
         }
-        options
     }
 }
 
@@ -162,8 +128,9 @@ impl Asked<'_> {
         policy: &Policy,
         as_json: bool,
     ) -> anyhow::Result<()> {
-        let specs = self.args.specs(self.file, self.sets)?;
-        let options = self.args.options(self.file, self.seed);
+        let ask = self.args.over(self.file);
+        let specs = ask.specs(self.sets)?;
+        let options = ask.options(self.seed);
         options.check()?;
         if let Some(path) = self.out {
             out_file::check(path)?;

@@ -106,6 +106,7 @@ pub(super) fn run(args: &CompareArgs, policy: &Policy, as_json: bool) -> anyhow:
         protocol: settings.protocol,
         prefill: settings.prefill,
         windows: settings.windows,
+        window_seed: settings.window_seed,
         batch: settings.batch,
         seed: settings.seed,
         environment,

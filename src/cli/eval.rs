@@ -6,17 +6,17 @@ use super::ask::{Asked, TaskArgs};
 use super::bar::Bar;
 use super::out_file;
 use super::output;
-use super::session::{
-    DEFAULT_MODEL, Loaded, ModelArgs, StrategyArgs, check_calibration, parse_prefill,
-};
+use super::session::{self, Loaded, ModelArgs, StrategyArgs, check_calibration, parse_prefill};
 use crate::assets::{self, Policy, resolve_text};
 use crate::config::{StrategySpec, read_yaml};
-use crate::experiment::{CacheRecord, Candidate, EvalFile, EvalSettings, Evaluation, evaluate};
+use crate::experiment::{
+    CacheRecord, Candidate, DEFAULT_MODEL, DEFAULT_TEXT, EvalFile, EvalSettings, Evaluation,
+    NeedleFile, WindowsFile, evaluate,
+};
 use anyhow::Context as _;
 use serde_json::Value;
 use smartkv_core::{Memory, Prefill};
-use smartkv_eval::tasks::Needle;
-use smartkv_eval::{Protocol, WindowCount, Windows};
+use smartkv_eval::{Protocol, WindowCount};
 use std::path::PathBuf;
 
 /// Measure one strategy against the f16 cache, on the same model, text and tokens.
@@ -60,6 +60,9 @@ pub(super) struct EvalArgs {
     /// Tokens scored in each window [default: 256].
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     score_tokens: Option<usize>,
+    /// Draw every window from its share of the text with the seed, instead of at equal distances.
+    #[arg(long)]
+    seeded: bool,
     /// Prompt lengths of the needle grid in tokens [default: 512,1024].
     #[arg(long, value_name = "N,N", value_delimiter = ',')]
     needle_lengths: Option<Vec<usize>>,
@@ -125,7 +128,7 @@ pub(super) fn run(args: EvalArgs, policy: &Policy, as_json: bool) -> anyhow::Res
     let weights = pick(args.model.weights, &file.weights, "auto");
     let loaded = Loaded::load(&name, &weights, policy)?;
     check_calibration(&settings.strategy, &name, &loaded.path)?;
-    let text = pick(args.text, &file.text, "essays");
+    let text = pick(args.text, &file.text, DEFAULT_TEXT);
     let text = resolve_text(&text, policy, &assets::Progress::Stderr)?;
 
     let environment = loaded.environment()?;
@@ -138,23 +141,29 @@ pub(super) fn run(args: EvalArgs, policy: &Policy, as_json: bool) -> anyhow::Res
         );
     }
     let bar = Bar::default();
+    let folder = policy.cache_dir.join("runs");
+    let digest = session::digest(&loaded.path)?;
     let run = Evaluation {
         model: &loaded.model,
         model_name: &loaded.name,
         text: &text,
         settings: &settings,
         environment,
+        model_digest: &digest,
+        journals: Some(&folder),
     };
-    let record = evaluate(run, &bar)?;
+    let (record, journals) = evaluate(run, &bar)?;
     bar.finish();
     if let Some(path) = &args.out {
         out_file::write(path, &record)?;
     }
     if as_json {
-        output::json(&record)
+        output::json(&record)?;
     } else {
-        output::text(&table::render(&record))
+        output::text(&table::render(&record))?;
     }
+    journals.finish(&record);
+    Ok(())
 }
 
 /// Tasks in the place of windows and needles.
@@ -169,6 +178,7 @@ fn ask(
         ("--windows", args.windows.is_some()),
         ("--prefill-tokens", args.prefill_tokens.is_some()),
         ("--score-tokens", args.score_tokens.is_some()),
+        ("--seeded", args.seeded),
         ("--needle-lengths", args.needle_lengths.is_some()),
         ("--needle-depths", args.needle_depths.is_some()),
         ("--no-needle", args.no_needle),
@@ -189,7 +199,7 @@ fn ask(
         file: &file.ask,
         sets: &args.strategy.sets,
         candidates: &candidates,
-        text: &pick(&args.text, &file.text, "essays"),
+        text: &pick(&args.text, &file.text, DEFAULT_TEXT),
         prefill: settings.prefill,
         seed: settings.seed,
         out: args.out.as_deref(),
@@ -210,63 +220,48 @@ fn settings(args: &EvalArgs, file: &EvalFile) -> anyhow::Result<EvalSettings> {
             .with_context(|| format!("{}: `strategy` cannot be used", path.display()))?,
         (None, _) => file.strategy(sets)?,
     };
+    over(args, file)?.settings(strategy)
+}
+
+/// What the file says, with what flags say over it; `--quick` fills in what both leave out.
+fn over(args: &EvalArgs, file: &EvalFile) -> anyhow::Result<EvalFile> {
     let budget = match args.strategy.budget.as_deref() {
         Some(text) => Some(text.parse()?),
         None => file.budget,
     };
-    let protocol = args.protocol.or(file.protocol).unwrap_or_default();
-    // Refused here rather than after a model was loaded.
-    protocol.tokens_per_forward()?;
-    let (count, score) = if args.quick { (2, 64) } else { (6, 256) };
-    let windows = Windows {
-        count: args.windows.or(file.windows.count).unwrap_or(count.into()),
-        prefill: args.prefill_tokens.or(file.windows.prefill).unwrap_or(512),
-        score: args.score_tokens.or(file.windows.score).unwrap_or(score),
-    };
-    let quick = |full: &[usize], short: &[usize]| if args.quick { short } else { full }.to_vec();
-    let depths = || {
-        if args.quick {
-            vec![25, 75]
-        } else {
-            vec![10, 50, 90]
-        }
-    };
+    let quick = |short: &[usize]| args.quick.then(|| short.to_vec());
     let wanted = args.needle_lengths.is_some() || args.needle_depths.is_some();
-    let asked = !args.no_needle && (wanted || file.needle.enabled == Some(true));
-    // Answers are generated: nobody knows the attention of their tokens beforehand.
-    let tracker = strategy.strategy.tracker().filter(|t| t.needs_trace());
-    if let Some(tracker) = tracker.filter(|_| asked) {
-        let tracker = tracker.typetag_name();
-        return Err(smartkv_core::Error::NoTrace { tracker })
-            .context("the needle grid cannot be measured");
-    }
-    let left_out = args.no_needle || tracker.is_some();
-    let needle = (!left_out && (wanted || file.needle.enabled != Some(false))).then(|| {
-        let lengths = args
-            .needle_lengths
-            .clone()
-            .or_else(|| file.needle.lengths.clone());
-        let chosen = args
-            .needle_depths
-            .clone()
-            .or_else(|| file.needle.depths.clone());
-        Needle {
-            lengths: lengths.unwrap_or_else(|| quick(&[512, 1024], &[512])),
-            depths: chosen.unwrap_or_else(depths),
-            samples: 1,
-            ..Needle::default()
-        }
-    });
-    Ok(EvalSettings {
-        strategy,
+    let needle = NeedleFile {
+        enabled: match (args.no_needle, wanted) {
+            (true, _) => Some(false),
+            (_, true) => Some(true),
+            _ => file.needle.enabled,
+        },
+        lengths: (args.needle_lengths.clone())
+            .or_else(|| file.needle.lengths.clone())
+            .or_else(|| quick(&[512])),
+        depths: (args.needle_depths.clone())
+            .or_else(|| file.needle.depths.clone())
+            .or_else(|| args.quick.then(|| vec![25, 75])),
+        samples: file.needle.samples,
+    };
+    Ok(EvalFile {
         budget,
-        prefill: args.prefill.or(file.prefill).unwrap_or_default(),
-        protocol,
-        windows,
-        prefill_chunk: 256,
-        attention_error: args.attention_error || file.attention_error.unwrap_or(false),
+        protocol: args.protocol.or(file.protocol),
+        prefill: args.prefill.or(file.prefill),
+        windows: WindowsFile {
+            count: (args.windows.or(file.windows.count)).or(args.quick.then_some(2.into())),
+            prefill: args.prefill_tokens.or(file.windows.prefill),
+            score: (args.score_tokens.or(file.windows.score)).or(args.quick.then_some(64)),
+            seeded: args.seeded.then_some(true).or(file.windows.seeded),
+        },
+        attention_error: args
+            .attention_error
+            .then_some(true)
+            .or(file.attention_error),
         needle,
-        seed: args.seed.or(file.seed).unwrap_or(0),
+        seed: args.seed.or(file.seed),
+        ..file.clone()
     })
 }
 

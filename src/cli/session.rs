@@ -9,8 +9,7 @@ use smartkv_core::{Budget, Cache, Prefill};
 use smartkv_host::{LoadOptions, Model, WeightMode};
 use std::path::{Path, PathBuf};
 
-/// The model used unless told.
-pub(super) const DEFAULT_MODEL: &str = "smollm2-135m-instruct";
+pub(super) use crate::experiment::DEFAULT_MODEL;
 
 /// Options of every command that runs a model.
 #[derive(Debug, Clone, clap::Args)]

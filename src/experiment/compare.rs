@@ -46,6 +46,8 @@ pub struct Comparison<'a> {
     pub prefill: Prefill,
     /// Windows of the text.
     pub windows: Windows,
+    /// The seed that windows are drawn with; at equal distances if absent.
+    pub window_seed: Option<u64>,
     /// Caches that run at once; each holds its own keys and values.
     pub batch: usize,
     /// Seed of everything random.
@@ -71,6 +73,9 @@ pub struct CompareRecord {
     pub prefill: Prefill,
     /// Windows of the text.
     pub windows: Windows,
+    /// The seed that windows were drawn with; absent where they stand at equal distances.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window_seed: Option<u64>,
     /// What was read.
     pub text: String,
     /// SHA-256 of the text.
@@ -142,6 +147,7 @@ pub fn compare(run: &Comparison<'_>, progress: &dyn Progress) -> anyhow::Result<
     let options = LockstepOptions {
         protocol: run.protocol,
         windows: run.windows,
+        window_seed: run.window_seed,
         prefix: run.model.tokenizer().bos().into_iter().collect(),
         prefill_chunk: 256,
         keep_tokens: false,
@@ -204,6 +210,7 @@ pub fn compare(run: &Comparison<'_>, progress: &dyn Progress) -> anyhow::Result<
         protocol: run.protocol,
         prefill: run.prefill,
         windows: run.windows,
+        window_seed: run.window_seed,
         text: run.text.source.clone(),
         text_sha256: run.text.sha256.clone(),
         seed: run.seed,

@@ -1,5 +1,6 @@
 //! Runs one evaluation: the f16 cache and the strategy side by side on the same tokens.
 
+use super::journal::{RunJournal, WindowsJournal};
 use super::needles::Needles;
 use super::record::{
     CacheRecord, Environment, EvalRecord, ProtocolRecord, QualityRecord, ReferenceRecord, SCHEMA,
@@ -8,13 +9,15 @@ use super::record::{
 use super::settings::EvalSettings;
 use crate::assets::Text;
 use anyhow::Context as _;
-use smartkv_core::{Cache, CacheShape, MeasuredHook as _, Prefill};
-use smartkv_eval::task::Side;
+use serde_json::{Value, json};
+use smartkv_core::{Cache, CacheShape, Prefill};
+use smartkv_eval::task::{Side, TaskResult};
 use smartkv_eval::{
-    Bootstrap, Fidelity, Haystack, LockstepOptions, LockstepResult, Measured, Progress, Speed,
-    TaskOptions, attention_errors, lockstep,
+    Bootstrap, Fidelity, Haystack, LockstepOptions, LockstepResult, Measured, NoWindows, Progress,
+    Speed, TaskOptions, WindowJournal, attention_errors, lockstep_from,
 };
 use smartkv_host::Model;
+use std::path::Path;
 
 /// What an evaluation runs on.
 #[derive(Debug)]
@@ -29,6 +32,31 @@ pub struct Evaluation<'a> {
     pub settings: &'a EvalSettings,
     /// What it is measured with.
     pub environment: Environment,
+    /// Digest of the model's files.
+    pub model_digest: &'a str,
+    /// Where unfinished runs are kept; nowhere if absent.
+    pub journals: Option<&'a Path>,
+}
+
+/// What an evaluation finished on its way, on disk; to be forgotten once its record is safe.
+#[derive(Debug, Default)]
+pub struct EvalJournals {
+    windows: Option<WindowsJournal>,
+    needles: Option<(RunJournal, TaskResult)>,
+}
+
+impl EvalJournals {
+    /// Forgets what is in `record`.
+    pub fn finish(self, record: &EvalRecord) {
+        if let Some(journal) = self.windows {
+            let windows = record.samples.windows.iter().enumerate();
+            let done: Vec<_> = windows.map(|(index, w)| (index, w.start)).collect();
+            journal.finish(&done);
+        }
+        if let Some((journal, result)) = self.needles {
+            journal.finish(&result);
+        }
+    }
 }
 
 impl Evaluation<'_> {
@@ -48,6 +76,28 @@ impl Evaluation<'_> {
             seed: self.settings.seed,
             ..Bootstrap::default()
         }
+    }
+
+    /// Everything that determines what is kept of `what`: any number of windows or needles has the
+    /// same ones.
+    fn identity(&self, what: &str, how: &Value) -> Value {
+        let settings = self.settings;
+        let environment = &self.environment;
+        json!({
+            "schema": SCHEMA,
+            "what": what,
+            "how": how,
+            "smartkv": environment.smartkv,
+            "kernels": environment.kernels,
+            "weights": environment.weights,
+            "model": self.model_digest,
+            "strategy": settings.strategy.config,
+            "budget": settings.budget,
+            "prefill": settings.prefill,
+            "prefill_chunk": settings.prefill_chunk,
+            "seed": settings.seed,
+            "text": self.text.sha256,
+        })
     }
 
     /// The needle grid, unless left out.
@@ -77,7 +127,10 @@ impl Evaluation<'_> {
 /// # Errors
 /// A budget the strategy cannot hold, a text or needle that does not fit the model's context,
 /// and whatever model and cache refuse.
-pub fn evaluate(run: Evaluation<'_>, progress: &dyn Progress) -> anyhow::Result<EvalRecord> {
+pub fn evaluate(
+    run: Evaluation<'_>,
+    progress: &dyn Progress,
+) -> anyhow::Result<(EvalRecord, EvalJournals)> {
     let settings = run.settings;
     let shape = run.model.cache_shape(1)?;
     let f16 = crate::config::StrategySpec::resolve("f16", &[])?.strategy;
@@ -94,6 +147,7 @@ pub fn evaluate(run: Evaluation<'_>, progress: &dyn Progress) -> anyhow::Result<
     let options = LockstepOptions {
         protocol: settings.protocol,
         windows: settings.windows,
+        window_seed: settings.window_seed,
         prefix: run.model.tokenizer().bos().into_iter().collect(),
         prefill_chunk: settings.prefill_chunk,
         keep_tokens: false,
@@ -101,12 +155,36 @@ pub fn evaluate(run: Evaluation<'_>, progress: &dyn Progress) -> anyhow::Result<
     };
     let mut watched = [Measured::new(&mut reference), Measured::new(&mut candidate)];
     let [left, right] = &mut watched;
-    let (result, timing) = lockstep(run.model, &tokens, &options, left, Some(right), progress)?;
-    let summaries = watched.map(|side| side.summary());
-    let caches = [
-        CacheRecord::new(&reference.memory(), summaries[0].as_ref()),
-        CacheRecord::new(&candidate.memory(), summaries[1].as_ref()),
-    ];
+    let how = json!({
+        "protocol": options.protocol,
+        "prefill_tokens": options.windows.prefill,
+        "score_tokens": options.windows.score,
+        "prefix": options.prefix,
+    });
+    let mut journals = EvalJournals::default();
+    let mut no_journal = NoWindows;
+    let mut journal: &mut dyn WindowJournal = &mut no_journal;
+    // Without a journal, because the disk is read-only or another process is at the same windows,
+    // nothing is worse than that an interrupted run begins again.
+    let folder = run.journals;
+    if let Some(opened) =
+        folder.and_then(|folder| WindowsJournal::open(folder, &run.identity("windows", &how)).ok())
+    {
+        journal = journals.windows.insert(opened);
+    }
+    let (result, timing) = lockstep_from(
+        run.model,
+        &tokens,
+        &options,
+        left,
+        Some(right),
+        journal,
+        progress,
+    )?;
+    let caches = watched.map(|side| {
+        let memory = side.last().unwrap_or_default();
+        CacheRecord::new(&memory, side.summary().as_ref())
+    });
     let fidelity = result
         .candidate
         .as_ref()
@@ -136,7 +214,12 @@ pub fn evaluate(run: Evaluation<'_>, progress: &dyn Progress) -> anyhow::Result<
             name: name.to_owned(),
             cache: Box::new(cache),
         });
-        let mut both = needles.ask(&mut sides, progress)?.into_iter();
+        let how = json!({ "grid": needles.grid, "text": run.text.source });
+        let journal =
+            folder.and_then(|folder| RunJournal::open(folder, &run.identity("needles", &how)).ok());
+        let (both, kept) = needles.ask(&mut sides, journal, progress)?;
+        journals.needles = kept;
+        let mut both = both.into_iter();
         (found_f16, found) = (both.next(), both.next());
     }
     let (needle_f16, samples_f16) = found_f16.map(|f| (f.record, f.samples)).unzip();
@@ -150,7 +233,7 @@ pub fn evaluate(run: Evaluation<'_>, progress: &dyn Progress) -> anyhow::Result<
             })
             .into()
     };
-    Ok(EvalRecord {
+    let record = EvalRecord {
         schema: SCHEMA,
         strategy: settings.strategy.name.clone(),
         config: settings.strategy.config.clone(),
@@ -174,7 +257,8 @@ pub fn evaluate(run: Evaluation<'_>, progress: &dyn Progress) -> anyhow::Result<
             needle: samples.unwrap_or_default(),
             needle_f16: samples_f16.unwrap_or_default(),
         },
-    })
+    };
+    Ok((record, journals))
 }
 
 fn quality(result: &LockstepResult, fidelity: &Fidelity) -> QualityRecord {
@@ -221,6 +305,7 @@ fn protocol(
         score_tokens: settings.windows.score,
         windows: result.windows_measured,
         windows_asked: settings.windows.count,
+        window_seed: settings.window_seed,
         prefill_chunk: settings.prefill_chunk,
         text: run.text.source.clone(),
         text_sha256: run.text.sha256.clone(),

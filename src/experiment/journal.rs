@@ -1,33 +1,33 @@
-//! Finished samples on disk, so that an interrupted run goes on at its sample.
+//! Finished samples and windows on disk, so that an interrupted run goes on where it stopped.
 
 use crate::assets::sha256_bytes;
 use anyhow::Context as _;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
-use smartkv_eval::EvalError;
 use smartkv_eval::task::{Journal, SampleRecord, TaskResult};
+use smartkv_eval::{EvalError, KeptWindow, WindowJournal};
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, TryLockError};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
-/// One file of finished samples, a JSON line each, for one question put exactly so.
+/// A file of JSON lines that one process at a time may add to.
 ///
-/// The file's name is the digest of everything that determines the samples. It is locked while a
-/// run writes it, and removed when the run's record is complete.
+/// The file's name is the digest of everything that determines its lines.
 #[derive(Debug)]
-pub struct RunJournal {
+struct LineFile {
     path: PathBuf,
     file: File,
-    done: HashMap<(String, usize), SampleRecord>,
     removed: bool,
 }
 
-impl RunJournal {
-    /// Opens the journal of the run that `identity` describes, in `folder`.
-    ///
-    /// # Errors
-    /// A folder that cannot be written, or another process that is at the same run.
-    pub fn open(folder: &Path, identity: &Value) -> anyhow::Result<Self> {
+impl LineFile {
+    /// Opens the file of the run that `identity` describes, in `folder`, and reads what it holds.
+    fn open<T: DeserializeOwned>(
+        folder: &Path,
+        identity: &Value,
+    ) -> anyhow::Result<(Self, Vec<T>)> {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let digest = sha256_bytes(identity.to_string().as_bytes());
         let path = folder.join(format!("{}.jsonl", &digest[..32]));
@@ -49,26 +49,81 @@ impl RunJournal {
         }
         let mut text = Vec::new();
         file.read_to_end(&mut text).with_context(context)?;
-        let mut done = HashMap::new();
+        let mut lines = Vec::new();
         let mut sound = 0;
         for line in text.split_inclusive(|&byte| byte == b'\n') {
             // A line that a crash cut short, and whatever stands behind it.
-            let Ok(record) = serde_json::from_slice::<SampleRecord>(line) else {
+            let Ok(record) = serde_json::from_slice::<T>(line) else {
                 break;
             };
             if !line.ends_with(b"\n") {
                 break;
             }
             sound += line.len();
-            done.insert((record.part.clone(), record.index), record);
+            lines.push(record);
         }
         file.set_len(sound as u64).with_context(context)?;
         file.seek(SeekFrom::End(0)).with_context(context)?;
+        let removed = false;
+        Ok((
+            Self {
+                path,
+                file,
+                removed,
+            },
+            lines,
+        ))
+    }
+
+    /// Adds a line, safe on the disk when this returns.
+    fn add(&mut self, record: &impl Serialize) -> smartkv_eval::Result<()> {
+        let written = serde_json::to_vec(record)
+            .map_err(std::io::Error::other)
+            .and_then(|mut line| {
+                line.push(b'\n');
+                self.file.write_all(&line)?;
+                self.file.sync_data()
+            });
+        written.map_err(|error| EvalError::Outside {
+            error: format!("cannot write {}: {error}", self.path.display()).into(),
+            hints: vec!["finished samples are kept: run the same command again".to_string()],
+        })
+    }
+
+    fn remove(&mut self) {
+        // What stays is found and used again; it is only in the way.
+        let _ = fs::remove_file(&self.path);
+        self.removed = true;
+    }
+}
+
+impl Drop for LineFile {
+    /// A run that finished nothing leaves no file behind.
+    fn drop(&mut self) {
+        if !self.removed && self.file.metadata().is_ok_and(|facts| facts.len() == 0) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Finished samples of one task, put exactly so. Removed when the run's record is complete.
+#[derive(Debug)]
+pub struct RunJournal {
+    lines: LineFile,
+    done: HashMap<(String, usize), SampleRecord>,
+}
+
+impl RunJournal {
+    /// Opens the journal of the run that `identity` describes, in `folder`.
+    ///
+    /// # Errors
+    /// A folder that cannot be written, or another process that is at the same run.
+    pub fn open(folder: &Path, identity: &Value) -> anyhow::Result<Self> {
+        let (lines, done) = LineFile::open::<SampleRecord>(folder, identity)?;
+        let key = |record: SampleRecord| ((record.part.clone(), record.index), record);
         Ok(Self {
-            path,
-            file,
-            done,
-            removed: false,
+            lines,
+            done: done.into_iter().map(key).collect(),
         })
     }
 
@@ -88,18 +143,7 @@ impl RunJournal {
             .collect();
         let all = |(part, index): &(String, usize)| used.contains(&(part.as_str(), *index));
         if self.done.keys().all(all) {
-            // What stays is found and used again; it is only in the way.
-            let _ = fs::remove_file(&self.path);
-            self.removed = true;
-        }
-    }
-}
-
-impl Drop for RunJournal {
-    /// A run that finished no sample leaves no file behind.
-    fn drop(&mut self) {
-        if !self.removed && self.file.metadata().is_ok_and(|facts| facts.len() == 0) {
-            let _ = fs::remove_file(&self.path);
+            self.lines.remove();
         }
     }
 }
@@ -110,17 +154,46 @@ impl Journal for RunJournal {
     }
 
     fn keep(&mut self, record: &SampleRecord) -> smartkv_eval::Result<()> {
-        let written = serde_json::to_vec(record)
-            .map_err(std::io::Error::other)
-            .and_then(|mut line| {
-                line.push(b'\n');
-                self.file.write_all(&line)?;
-                self.file.sync_data()
-            });
-        written.map_err(|error| EvalError::Outside {
-            error: format!("cannot write {}: {error}", self.path.display()).into(),
-            hints: vec!["finished samples are kept: run the same command again".to_string()],
+        self.lines.add(record)
+    }
+}
+
+/// Finished windows of one evaluation. Removed when its record is complete.
+#[derive(Debug)]
+pub struct WindowsJournal {
+    lines: LineFile,
+    done: HashMap<(usize, usize), KeptWindow>,
+}
+
+impl WindowsJournal {
+    /// Opens the journal of the run that `identity` describes, in `folder`.
+    ///
+    /// # Errors
+    /// A folder that cannot be written, or another process that is at the same run.
+    pub fn open(folder: &Path, identity: &Value) -> anyhow::Result<Self> {
+        let (lines, done) = LineFile::open::<KeptWindow>(folder, identity)?;
+        let key = |kept: KeptWindow| ((kept.window, kept.start), kept);
+        Ok(Self {
+            lines,
+            done: done.into_iter().map(key).collect(),
         })
+    }
+
+    /// As [`RunJournal::finish`].
+    pub fn finish(mut self, result: &[(usize, usize)]) {
+        if self.done.keys().all(|key| result.contains(key)) {
+            self.lines.remove();
+        }
+    }
+}
+
+impl WindowJournal for WindowsJournal {
+    fn recall(&self, window: usize, start: usize) -> Option<KeptWindow> {
+        self.done.get(&(window, start)).cloned()
+    }
+
+    fn keep(&mut self, window: &KeptWindow) -> smartkv_eval::Result<()> {
+        self.lines.add(window)
     }
 }
 
@@ -191,7 +264,7 @@ mod tests {
         let mut journal = RunJournal::open(folder.path(), &identity).unwrap();
         journal.keep(&record(0)).unwrap();
         journal.keep(&record(1)).unwrap();
-        let path = journal.path.clone();
+        let path = journal.lines.path.clone();
         drop(journal);
         let whole = fs::read(&path).unwrap();
         for cut in 1..whole.len() {

@@ -11,11 +11,13 @@ mod tasks;
 
 pub use calibrate::{CalibrationRun, calibrate, check_calibratable};
 pub use compare::{Candidate, CompareRecord, Comparison, Row, RowResult, compare};
-pub use evaluate::{Evaluation, evaluate};
-pub use journal::RunJournal;
+pub use evaluate::{EvalJournals, Evaluation, evaluate};
+pub use journal::{RunJournal, WindowsJournal};
 pub use record::{
     CacheRecord, Environment, EvalRecord, NeedleRecord, NeedleSample, ProtocolRecord,
     QualityRecord, ReferenceRecord, Samples, SpeedRecord, Tasks,
 };
-pub use settings::{AskFile, EvalFile, EvalSettings, NeedleFile, WindowsFile};
+pub use settings::{
+    AskFile, DEFAULT_MODEL, DEFAULT_TEXT, EvalFile, EvalSettings, NeedleFile, WindowsFile,
+};
 pub use tasks::{StrategyRecord, TaskEvaluation, TaskRecord, TasksRecord, run_tasks};

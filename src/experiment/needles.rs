@@ -1,9 +1,10 @@
 //! The needle grid of an evaluation: both caches on the same prompts.
 
+use super::journal::RunJournal;
 use super::record::{NeedleCellRecord, NeedleRecord, NeedleSample};
 use anyhow::Context as _;
 use smartkv_eval::stats::{Proportion, mean};
-use smartkv_eval::task::{NoData, NoJournal, SampleRecord, Side};
+use smartkv_eval::task::{NoData, NoJournal, SampleRecord, Side, TaskResult};
 use smartkv_eval::tasks::Needle;
 use smartkv_eval::{Haystack, Progress, Task as _, TaskOptions, TaskRun};
 use smartkv_host::Model;
@@ -48,20 +49,26 @@ impl Needles<'_> {
         Ok(self.run().context()?.template.is_some())
     }
 
-    /// What each of `sides` found, in their order.
+    /// What each of `sides` found, in their order; and the journal, if there is one, with what it
+    /// need no longer keep.
     pub(super) fn ask(
         &self,
         sides: &mut [Side],
+        mut journal: Option<RunJournal>,
         progress: &dyn Progress,
-    ) -> anyhow::Result<Vec<Found>> {
-        let (result, _) = self.run().run(sides, &mut NoJournal, progress)?;
+    ) -> anyhow::Result<(Vec<Found>, Option<(RunJournal, TaskResult)>)> {
+        let (result, _) = match &mut journal {
+            Some(journal) => self.run().run(sides, journal, progress)?,
+            None => self.run().run(sides, &mut NoJournal, progress)?,
+        };
         let found = |side: usize| -> anyhow::Result<Found> {
             let samples = result.samples.iter().map(|record| sample(record, side));
             let samples = samples.collect::<anyhow::Result<Vec<_>>>()?;
             let record = summary(&samples, self.grid.samples).context("no needle was asked for")?;
             Ok(Found { record, samples })
         };
-        (0..sides.len()).map(found).collect()
+        let found = (0..sides.len()).map(found).collect::<anyhow::Result<_>>()?;
+        Ok((found, journal.map(|journal| (journal, result))))
     }
 }
 

@@ -241,6 +241,9 @@ pub struct ProtocolRecord {
     pub windows: usize,
     /// Windows asked for: a short text gives fewer.
     pub windows_asked: WindowCount,
+    /// The seed that windows were drawn with; absent where they stand at equal distances.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window_seed: Option<u64>,
     /// Tokens per forward pass while prefilling.
     pub prefill_chunk: usize,
     /// What was read.

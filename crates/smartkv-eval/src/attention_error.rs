@@ -38,7 +38,7 @@ pub fn attention_errors(
     progress: &dyn Progress,
 ) -> Result<Vec<LayerError>> {
     let tokens_per_forward = options.protocol.tokens_per_forward()?;
-    let cut = options.windows.cut(text.len())?;
+    let cut = options.cut(text.len())?;
     let cost = options.prefix.len() + cut.tokens_per_window - 1;
     check_context(model, "a window", cost)?;
     check_vocabulary(model, text, options)?;

@@ -59,7 +59,7 @@ pub fn compare(
     if options.prefill_chunk == 0 {
         return Err(EvalError::parameter("prefill_chunk", 0, "at least 1"));
     }
-    let cut = options.windows.cut(text.len())?;
+    let cut = options.cut(text.len())?;
     let cost = options.prefix.len() + cut.tokens_per_window - 1;
     check_context(model, "a window", cost)?;
     check_vocabulary(model, text, options)?;

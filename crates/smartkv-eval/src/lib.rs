@@ -60,14 +60,17 @@ pub use comparison::{Compared, ComparisonResult, compare};
 pub use error::{EvalError, Result};
 pub use fan_out::FanOut;
 pub use fidelity::{Fidelity, TokenFidelity, TokenRecord, WindowFidelity};
-pub use lockstep::{LockstepOptions, LockstepResult, LockstepTiming, WindowRecord, lockstep};
+pub use lockstep::{
+    KeptWindow, LockstepOptions, LockstepResult, LockstepTiming, NoWindows, WindowJournal,
+    WindowRecord, lockstep, lockstep_from,
+};
 pub use perplexity::Perplexity;
 pub use progress::{NoProgress, Progress};
 pub use protocol::Protocol;
 pub use speed::{PhaseTime, Rate, Speed, Timing};
 pub use stats::Bootstrap;
 pub use subject::{
-    Measured, MemorySample, MemorySummary, Phase, StepInfo, Subject, Unwatched, Watched,
+    Measured, MemorySample, MemorySummary, Phase, StepInfo, Subject, UnitMemory, Unwatched, Watched,
 };
 pub use task::{Haystack, PromptStyle, Sample, Task, TaskOptions, TaskResult, TaskRun};
 pub use windows::{Cut, WindowCount, Windows};

@@ -1,7 +1,9 @@
 //! Reference and candidate over the same windows, token by token, side by side.
 
+mod journal;
 mod record;
 
+pub use journal::{KeptWindow, NoWindows, WindowJournal};
 pub use record::{LockstepOptions, LockstepResult, LockstepTiming, WindowRecord};
 
 use crate::error::{EvalError, Result};
@@ -40,12 +42,32 @@ pub fn lockstep(
     candidate: Option<&mut dyn Subject>,
     progress: &dyn Progress,
 ) -> Result<(LockstepResult, LockstepTiming)> {
+    let journal = &mut NoWindows;
+    lockstep_from(
+        model, text, options, reference, candidate, journal, progress,
+    )
+}
+
+/// As [`lockstep()`], but windows that `journal` recalls are not run again, and those that are run
+/// are handed to it.
+///
+/// # Errors
+/// As [`lockstep()`], and a journal that cannot be written.
+pub fn lockstep_from(
+    model: &Model,
+    text: &[u32],
+    options: &LockstepOptions,
+    reference: &mut dyn Subject,
+    candidate: Option<&mut dyn Subject>,
+    journal: &mut dyn WindowJournal,
+    progress: &dyn Progress,
+) -> Result<(LockstepResult, LockstepTiming)> {
     let tokens_per_forward = options.protocol.tokens_per_forward()?;
     options.bootstrap.check()?;
     if options.prefill_chunk == 0 {
         return Err(EvalError::parameter("prefill_chunk", 0, "at least 1"));
     }
-    let cut = options.windows.cut(text.len())?;
+    let cut = options.cut(text.len())?;
     let mut sides = vec![Side::new("reference", reference)?];
     if let Some(candidate) = candidate {
         sides.push(Side::new("candidate", candidate)?);
@@ -70,7 +92,24 @@ pub fn lockstep(
     let mut windows = Vec::with_capacity(cut.starts.len());
     for (index, &start) in cut.starts.iter().enumerate() {
         progress.message(&format!("window {} of {}", index + 1, cut.starts.len()));
-        windows.push(run.window(index, start)?);
+        let recalled = journal.recall(index, start);
+        let tokens = match recalled.filter(|kept| run.recall(kept)) {
+            Some(kept) => {
+                progress.advance(cost * passes);
+                kept.tokens
+            }
+            None => {
+                let kept = KeptWindow {
+                    window: index,
+                    start,
+                    tokens: run.window(index, start)?,
+                    memory: run.sides.iter().map(|s| s.subject.seen(index)).collect(),
+                };
+                journal.keep(&kept)?;
+                kept.tokens
+            }
+        };
+        windows.push(tokens);
     }
     let mut times = run.sides.into_iter().map(|side| side.timing);
     let timing = LockstepTiming {
@@ -117,6 +156,20 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// Tells the caches' observers of a window that is not run again; false if it is not whole.
+    fn recall(&mut self, kept: &KeptWindow) -> bool {
+        let whole = kept.tokens.len() == self.options.windows.score
+            && kept.memory.len() == self.sides.len();
+        if whole {
+            for (side, seen) in self.sides.iter_mut().zip(&kept.memory) {
+                if let Some(seen) = seen {
+                    side.subject.recall(kept.window, *seen);
+                }
+            }
+        }
+        whole
+    }
+
     fn window(&mut self, index: usize, start: usize) -> Result<Vec<TokenRecord>> {
         let Self {
             model,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use smartkv_core::{KvHook, MeasuredHook, Memory};
+use std::collections::BTreeMap;
 
 /// Which part of a measurement a step belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -37,6 +38,17 @@ pub trait Subject {
     /// Called after every step.
     fn after_step(&mut self, step: StepInfo) {
         let _ = step;
+    }
+
+    /// What was seen of the window or prompt `unit`, for a journal; `None` if nobody looked.
+    fn seen(&self, unit: usize) -> Option<UnitMemory> {
+        let _ = unit;
+        None
+    }
+
+    /// Takes what an earlier run saw of the window or prompt `unit`, which is not run again.
+    fn recall(&mut self, unit: usize, seen: UnitMemory) {
+        let _ = (unit, seen);
     }
 }
 
@@ -76,6 +88,16 @@ impl<H: KvHook, F: FnMut(&H, StepInfo)> Subject for Watched<'_, H, F> {
 pub struct Measured<'a> {
     hook: &'a mut dyn MeasuredHook,
     samples: Vec<MemorySample>,
+    recalled: BTreeMap<usize, UnitMemory>,
+}
+
+/// What a cache held over one window or prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct UnitMemory {
+    /// Over its decode steps.
+    pub sum: RatioSum,
+    /// After its last step.
+    pub last: Memory,
 }
 
 /// The memory of a cache after one step.
@@ -114,6 +136,7 @@ impl<'a> Measured<'a> {
         Self {
             hook,
             samples: Vec::new(),
+            recalled: BTreeMap::new(),
         }
     }
 
@@ -123,23 +146,44 @@ impl<'a> Measured<'a> {
         &self.samples
     }
 
-    /// Averages over decode steps; `None` before the first.
+    /// Averages over decode steps; `None` before the first. Windows are summed up one by one, so
+    /// that those an earlier run has finished change nothing.
     #[must_use]
     pub fn summary(&self) -> Option<MemorySummary> {
         let mut sum = RatioSum::default();
-        for sample in &self.samples {
-            sum.peak(&sample.memory);
-            if sample.phase == Phase::Decode {
-                sum.add(&sample.memory);
-            }
+        for unit in self.units().values() {
+            sum.merge(&unit.sum);
         }
         sum.summary()
+    }
+
+    /// What the cache held after the last step of the last window or prompt.
+    #[must_use]
+    pub fn last(&self) -> Option<Memory> {
+        self.units().last_key_value().map(|(_, unit)| unit.last)
+    }
+
+    fn units(&self) -> BTreeMap<usize, UnitMemory> {
+        let mut units = self.recalled.clone();
+        for sample in &self.samples {
+            let fresh = UnitMemory {
+                sum: RatioSum::default(),
+                last: sample.memory,
+            };
+            let unit = units.entry(sample.unit).or_insert(fresh);
+            unit.last = sample.memory;
+            unit.sum.peak(&sample.memory);
+            if sample.phase == Phase::Decode {
+                unit.sum.add(&sample.memory);
+            }
+        }
+        units
     }
 }
 
 /// A running [`MemorySummary`].
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct RatioSum {
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct RatioSum {
     steps: usize,
     ratio: f64,
     max_ratio: f64,
@@ -158,6 +202,16 @@ impl RatioSum {
         self.max_ratio = self.max_ratio.max(memory.ratio());
         self.live_bytes += memory.live_bytes as f64;
         self.live_bytes_per_token += memory.live_bytes as f64 / memory.tokens.max(1) as f64;
+    }
+
+    /// Adds the sums of another window or prompt.
+    fn merge(&mut self, other: &Self) {
+        self.steps += other.steps;
+        self.ratio += other.ratio;
+        self.max_ratio = self.max_ratio.max(other.max_ratio);
+        self.live_bytes += other.live_bytes;
+        self.live_bytes_per_token += other.live_bytes_per_token;
+        self.peak_bytes = self.peak_bytes.max(other.peak_bytes);
     }
 
     /// Only its peak.
@@ -197,5 +251,13 @@ impl Subject for Measured<'_> {
             step,
             memory: self.hook.memory(),
         });
+    }
+
+    fn seen(&self, unit: usize) -> Option<UnitMemory> {
+        self.units().get(&unit).copied()
+    }
+
+    fn recall(&mut self, unit: usize, seen: UnitMemory) {
+        self.recalled.insert(unit, seen);
     }
 }

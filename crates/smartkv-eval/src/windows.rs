@@ -1,6 +1,7 @@
 //! Cutting a token stream into windows.
 
 use crate::error::{EvalError, Result};
+use crate::random::Draws;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
@@ -144,6 +145,31 @@ impl Windows {
     }
 }
 
+/// First of the key that [`Cut::drawn`] draws with.
+const DRAWN: u64 = 0x77_69_6e_64_6f_77;
+
+impl Cut {
+    /// The same number of windows of a text of `tokens` tokens, each at a place drawn with `seed`
+    /// between its own start and the next one's: other seeds read other tokens of the whole text.
+    #[must_use]
+    pub fn drawn(self, tokens: usize, seed: u64) -> Self {
+        let Self {
+            starts,
+            tokens_per_window,
+        } = self;
+        let ends = starts.iter().skip(1).chain([&tokens]);
+        let place = |(index, (&start, &end)): (usize, (&usize, &usize))| {
+            let room = end.saturating_sub(start).saturating_sub(tokens_per_window);
+            start + Draws::keyed([DRAWN, seed, index as u64, 0]).below(room + 1)
+        };
+        let drawn = starts.iter().zip(ends).enumerate().map(place).collect();
+        Self {
+            starts: drawn,
+            tokens_per_window,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,6 +241,21 @@ mod tests {
     }
 
     #[test]
+    fn seeds_draw_other_places_and_the_same_ones_again() {
+        let windows = Windows {
+            prefill: 10,
+            score: 5,
+            count: WindowCount::UpTo(3),
+        };
+        let cut = windows.cut(1000).unwrap();
+        let drawn = |seed| cut.clone().drawn(1000, seed).starts;
+        assert_eq!(drawn(1), drawn(1));
+        assert!(drawn(1) != drawn(2) && drawn(0) != cut.starts);
+        // No room: they stay.
+        assert_eq!(windows.cut(16).unwrap().drawn(16, 3).starts, [0]);
+    }
+
+    #[test]
     fn a_count_is_a_number_or_all() {
         for (text, count) in [("3", WindowCount::UpTo(3)), (r#""all""#, WindowCount::All)] {
             let read: WindowCount = serde_json::from_str(text).unwrap();
@@ -236,6 +277,7 @@ mod tests {
         #[test]
         fn windows_never_overlap_and_stay_inside(
             prefill in 0_usize..50, score in 1_usize..50, count in 1_usize..20, tokens in 0_usize..3000,
+            seed in 0_u64..9,
         ) {
             let windows = Windows { prefill, score, count: count.into() };
             let Ok(cut) = windows.cut(tokens) else {
@@ -243,10 +285,12 @@ mod tests {
                 return Ok(());
             };
             prop_assert_eq!(cut.starts.len(), count.min(tokens / windows.tokens_per_window()));
-            let ends = cut.starts.iter().map(|start| start + cut.tokens_per_window);
-            let next = cut.starts[1..].iter().copied().chain([tokens]);
-            for (end, next) in ends.zip(next) {
-                prop_assert!(end <= next);
+            for cut in [cut.clone(), cut.drawn(tokens, seed)] {
+                let ends = cut.starts.iter().map(|start| start + cut.tokens_per_window);
+                let next = cut.starts[1..].iter().copied().chain([tokens]);
+                for (end, next) in ends.zip(next) {
+                    prop_assert!(end <= next);
+                }
             }
         }
     }

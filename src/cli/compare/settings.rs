@@ -53,6 +53,7 @@ pub(super) struct Settings {
     pub(super) protocol: Protocol,
     pub(super) prefill: Prefill,
     pub(super) windows: Windows,
+    pub(super) window_seed: Option<u64>,
     pub(super) batch: usize,
     pub(super) ask: AskFile,
     pub(super) seed: u64,
@@ -90,11 +91,14 @@ impl Settings {
         protocol.tokens_per_forward()?;
         let batch = args.batch.or(file.batch).unwrap_or(12);
         anyhow::ensure!(batch > 0, "--batch 0: expected at least 1");
-        let windows = Windows {
-            count: args.windows.or(file.windows.count).unwrap_or(6.into()),
-            prefill: args.prefill_tokens.or(file.windows.prefill).unwrap_or(512),
-            score: args.score_tokens.or(file.windows.score).unwrap_or(256),
-        };
+        let seed = args.seed.or(file.seed).unwrap_or(0);
+        let (windows, window_seed) = WindowsFile {
+            count: args.windows.or(file.windows.count),
+            prefill: args.prefill_tokens.or(file.windows.prefill),
+            score: args.score_tokens.or(file.windows.score),
+            seeded: file.windows.seeded,
+        }
+        .windows(seed)?;
         Ok(Self {
             model: args.model.model.clone().or(file.model),
             weights: args.model.weights.clone().or(file.weights),
@@ -104,9 +108,10 @@ impl Settings {
             protocol,
             prefill: args.prefill.or(file.prefill).unwrap_or_default(),
             windows,
+            window_seed,
             batch,
             ask: file.ask,
-            seed: args.seed.or(file.seed).unwrap_or(0),
+            seed,
         })
     }
 }

@@ -17,6 +17,10 @@ pub struct LockstepOptions {
     pub protocol: Protocol,
     /// The windows of the text.
     pub windows: Windows,
+    /// Where windows are drawn at random within their shares of the text, the seed of that; at
+    /// equal distances if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window_seed: Option<u64>,
     /// Tokens put in front of every window, not scored: a BOS for models that need one.
     pub prefix: Vec<u32>,
     /// Tokens per forward while prefilling.
@@ -27,11 +31,26 @@ pub struct LockstepOptions {
     pub bootstrap: Bootstrap,
 }
 
+impl LockstepOptions {
+    /// Where the windows of a text of `tokens` tokens are.
+    ///
+    /// # Errors
+    /// See [`Windows::cut`].
+    pub fn cut(&self, tokens: usize) -> Result<Cut> {
+        let cut = self.windows.cut(tokens)?;
+        Ok(match self.window_seed {
+            Some(seed) => cut.drawn(tokens, seed),
+            None => cut,
+        })
+    }
+}
+
 impl Default for LockstepOptions {
     fn default() -> Self {
         Self {
             protocol: Protocol::Decode,
             windows: Windows::default(),
+            window_seed: None,
             prefix: Vec::new(),
             prefill_chunk: 256,
             keep_tokens: true,

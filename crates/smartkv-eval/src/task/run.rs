@@ -3,7 +3,7 @@
 use super::Task;
 use super::answer::{Question, Role, Rows};
 use super::context::TaskCx;
-use super::data::{DataSource, Haystack, Recorded};
+use super::data::{DataSource, Haystack, Recorded, Source};
 use super::journal::Journal;
 use super::options::TaskOptions;
 use super::prompt::{Frame, Prompt};
@@ -57,6 +57,26 @@ pub struct TaskTiming {
 }
 
 impl TaskRun<'_> {
+    /// The files that the samples come from, without asking any: the first sample of every part is
+    /// made and dropped.
+    ///
+    /// # Errors
+    /// A task that asks for nothing, data that cannot be had.
+    pub fn sources(&self) -> Result<Vec<Source>> {
+        self.options.check()?;
+        let data = Recorded::new(self.data);
+        {
+            let cx = TaskCx {
+                data: &data,
+                ..self.context()?
+            };
+            for part in &self.task.parts(&cx)? {
+                let _ = self.task.samples(part, &cx)?.next();
+            }
+        }
+        Ok(data.into_sources())
+    }
+
     /// Asks every sample of every cache, the first being the reference of the others.
     ///
     /// A sample that fails for a cache counts with a score of 0. Finished samples are handed to
