@@ -5,7 +5,6 @@ mod error;
 mod machine;
 mod others;
 mod record;
-mod resident;
 mod rounds;
 mod settings;
 mod spread;

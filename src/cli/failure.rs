@@ -3,6 +3,7 @@
 use super::bench::BenchError;
 use crate::assets::AssetError;
 use crate::config::ConfigError;
+use crate::experiment::{EXIT_BUSY, EXIT_STORE, ExperimentError};
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -28,7 +29,18 @@ pub(super) fn report(error: &anyhow::Error) -> ExitCode {
     text.push('\n');
     // Nothing is left to tell when standard error is closed.
     let _ = std::io::stderr().write_all(text.as_bytes());
-    ExitCode::FAILURE
+    exit_code(error)
+}
+
+/// What a script can tell apart: the codes of `sysexits.h` for a disk and for "later", and 130 for
+/// a run that was stopped.
+fn exit_code(error: &anyhow::Error) -> ExitCode {
+    match error.downcast_ref::<ExperimentError>() {
+        Some(ExperimentError::Store { .. }) => ExitCode::from(EXIT_STORE),
+        Some(ExperimentError::Busy { .. }) => ExitCode::from(EXIT_BUSY),
+        Some(ExperimentError::Stopped { .. }) => ExitCode::from(130),
+        _ => ExitCode::FAILURE,
+    }
 }
 
 fn hints(error: &anyhow::Error) -> Vec<String> {
@@ -43,6 +55,8 @@ fn hints(error: &anyhow::Error) -> Vec<String> {
         } else if let Some(e) = cause.downcast_ref::<AssetError>() {
             e.hints()
         } else if let Some(e) = cause.downcast_ref::<smartkv_eval::EvalError>() {
+            e.hints()
+        } else if let Some(e) = cause.downcast_ref::<ExperimentError>() {
             e.hints()
         } else if let Some(e) = cause.downcast_ref::<BenchError>() {
             e.hints()

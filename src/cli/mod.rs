@@ -4,6 +4,7 @@ mod ask;
 mod bar;
 mod bench;
 mod calibrate;
+mod cell;
 mod compare;
 mod completions;
 mod doctor;
@@ -16,6 +17,7 @@ mod out_file;
 mod output;
 mod session;
 mod strategies;
+mod sweep;
 mod tasks;
 
 use clap::{Parser, Subcommand};
@@ -51,6 +53,7 @@ const EXAMPLES: &str = "Examples:
   smartkv eval --strategy uniform-4 --quick --json  a quick look, for a script
   smartkv eval --task assoc_recall --limit 20       what a model still answers
   smartkv compare uniform-4 kivi smartkv@0.3        strategies side by side
+  smartkv sweep run budget                          a grid of experiments
   smartkv bench --quick                             a first look at speed and memory
   smartkv calibrate kvtuner --out kvtuner.json      learn a strategy's parameters
   smartkv generate 'Why is the sky blue?' --strategy smartkv --budget 0.25
@@ -66,6 +69,10 @@ enum Command {
     Compare(Box<compare::CompareArgs>),
     /// Measure speed and memory of strategies side by side: prefill, decode by context, bandwidth.
     Bench(Box<bench::BenchArgs>),
+    /// Run a grid of experiments: plan, run, status, retry.
+    Sweep(sweep::SweepArgs),
+    /// Run one cell of a plan, unless its record is there.
+    Cell(cell::CellArgs),
     /// Learn a strategy's parameters from a model and a text; write a configuration file.
     Calibrate(calibrate::CalibrateArgs),
     /// Stream text through a strategy and show the bytes of its cache.
@@ -115,6 +122,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Eval(args) => eval::run(*args, &policy, global.json),
         Command::Compare(args) => compare::run(&args, &policy, global.json),
         Command::Bench(args) => bench::run(&args, &policy, global.json),
+        Command::Sweep(args) => sweep::run(&args, &policy, global.threads, global.json),
+        Command::Cell(args) => cell::run(&args, &policy, global.json),
         Command::Calibrate(args) => calibrate::run(&args, &policy, global.json),
         Command::Generate(args) => generate::run(&args, &policy, global.json),
         Command::Strategies(args) => strategies::run(&args, global.json),

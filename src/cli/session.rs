@@ -101,13 +101,8 @@ impl Loaded {
     /// What a record says it was measured with.
     pub(super) fn environment(&self) -> anyhow::Result<Environment> {
         let is_file = self.path.is_file();
-        Ok(Environment {
-            smartkv: env!("CARGO_PKG_VERSION"),
-            kernels: smartkv_kernels::best().name(),
-            weights: self.weights.to_string(),
-            model_sha256: is_file.then(|| sha256_file(&self.path)).transpose()?,
-            threads: rayon::current_num_threads(),
-        })
+        let digest = is_file.then(|| sha256_file(&self.path)).transpose()?;
+        Ok(Environment::new(self.weights, digest))
     }
 }
 

@@ -45,6 +45,26 @@ impl FromStr for Assignment {
 }
 
 impl Assignment {
+    /// An assignment of a value that is one already.
+    ///
+    /// # Errors
+    /// A path with an empty part.
+    pub fn new(path: &str, value: Value) -> Result<Self, ConfigError> {
+        let text = format!("{path}={value}");
+        let path = path.trim_start_matches("strategy.");
+        if path.is_empty() || path.split('.').any(str::is_empty) {
+            return Err(ConfigError::Set {
+                assignment: text,
+                reason: "the path has an empty part".to_string(),
+            });
+        }
+        Ok(Self {
+            path: path.to_string(),
+            value,
+            text,
+        })
+    }
+
     /// The assignment as one of the task `name`'s, if it is: its path begins with `task.`, and, where
     /// several tasks are run, with the task's name after that.
     #[must_use]

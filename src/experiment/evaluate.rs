@@ -1,7 +1,7 @@
 //! Runs one evaluation: the f16 cache and the strategy side by side on the same tokens.
 
 use super::journal::{RunJournal, WindowsJournal};
-use super::needles::Needles;
+use super::needles::{KeptNeedles, Needles};
 use super::record::{
     CacheRecord, Environment, EvalRecord, ProtocolRecord, QualityRecord, ReferenceRecord, SCHEMA,
     Samples, Tasks, WindowSample,
@@ -11,10 +11,10 @@ use crate::assets::Text;
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use smartkv_core::{Cache, CacheShape, Prefill};
-use smartkv_eval::task::{Side, TaskResult};
+use smartkv_eval::task::Side;
 use smartkv_eval::{
     Bootstrap, Fidelity, Haystack, LockstepOptions, LockstepResult, Measured, NoWindows, Progress,
-    Speed, TaskOptions, WindowJournal, attention_errors, lockstep_from,
+    Speed, Subject, TaskOptions, WindowJournal, attention_errors, lockstep_from,
 };
 use smartkv_host::Model;
 use std::path::Path;
@@ -42,7 +42,7 @@ pub struct Evaluation<'a> {
 #[derive(Debug, Default)]
 pub struct EvalJournals {
     windows: Option<WindowsJournal>,
-    needles: Option<(RunJournal, TaskResult)>,
+    needles: Option<KeptNeedles>,
 }
 
 impl EvalJournals {
@@ -100,6 +100,38 @@ impl Evaluation<'_> {
         })
     }
 
+    fn options(&self) -> LockstepOptions {
+        let settings = self.settings;
+        LockstepOptions {
+            protocol: settings.protocol,
+            windows: settings.windows,
+            window_seed: settings.window_seed,
+            prefix: self.model.tokenizer().bos().into_iter().collect(),
+            prefill_chunk: settings.prefill_chunk,
+            keep_tokens: false,
+            bootstrap: self.bootstrap(),
+        }
+    }
+
+    /// Finished windows of an interrupted run. Without a journal, because the disk is read-only or
+    /// another process is at the same windows, nothing is worse than that an interrupted run
+    /// begins again.
+    fn windows_journal(&self, options: &LockstepOptions) -> Option<WindowsJournal> {
+        let how = json!({
+            "protocol": options.protocol,
+            "prefill_tokens": options.windows.prefill,
+            "score_tokens": options.windows.score,
+            "prefix": options.prefix,
+        });
+        WindowsJournal::open(self.journals?, &self.identity("windows", &how)).ok()
+    }
+
+    /// Likewise of needles.
+    fn needles_journal(&self, needles: &Needles<'_>) -> Option<RunJournal> {
+        let how = json!({ "grid": needles.grid, "text": self.text.source });
+        RunJournal::open(self.journals?, &self.identity("needles", &how)).ok()
+    }
+
     /// The needle grid, unless left out.
     fn needles(&self) -> Option<Needles<'_>> {
         let settings = self.settings;
@@ -144,43 +176,21 @@ pub fn evaluate(
         needles.check()?;
     }
     let tokens = run.model.tokenizer().encode(&run.text.text, false)?;
-    let options = LockstepOptions {
-        protocol: settings.protocol,
-        windows: settings.windows,
-        window_seed: settings.window_seed,
-        prefix: run.model.tokenizer().bos().into_iter().collect(),
-        prefill_chunk: settings.prefill_chunk,
-        keep_tokens: false,
-        bootstrap: run.bootstrap(),
-    };
+    let options = run.options();
     let mut watched = [Measured::new(&mut reference), Measured::new(&mut candidate)];
     let [left, right] = &mut watched;
-    let how = json!({
-        "protocol": options.protocol,
-        "prefill_tokens": options.windows.prefill,
-        "score_tokens": options.windows.score,
-        "prefix": options.prefix,
-    });
-    let mut journals = EvalJournals::default();
+    let mut journals = EvalJournals {
+        windows: run.windows_journal(&options),
+        needles: None,
+    };
     let mut no_journal = NoWindows;
-    let mut journal: &mut dyn WindowJournal = &mut no_journal;
-    // Without a journal, because the disk is read-only or another process is at the same windows,
-    // nothing is worse than that an interrupted run begins again.
-    let folder = run.journals;
-    if let Some(opened) =
-        folder.and_then(|folder| WindowsJournal::open(folder, &run.identity("windows", &how)).ok())
-    {
-        journal = journals.windows.insert(opened);
-    }
-    let (result, timing) = lockstep_from(
-        run.model,
-        &tokens,
-        &options,
-        left,
-        Some(right),
-        journal,
-        progress,
-    )?;
+    let journal: &mut dyn WindowJournal = match &mut journals.windows {
+        Some(journal) => journal,
+        None => &mut no_journal,
+    };
+    let model = run.model;
+    let right = Some(right as &mut dyn Subject);
+    let (result, timing) = lockstep_from(model, &tokens, &options, left, right, journal, progress)?;
     let caches = watched.map(|side| {
         let memory = side.last().unwrap_or_default();
         CacheRecord::new(&memory, side.summary().as_ref())
@@ -191,14 +201,8 @@ pub fn evaluate(
         .context("the candidate was not measured")?;
     let mut quality = quality(&result, fidelity);
     if settings.attention_error {
-        let errors = attention_errors(
-            run.model,
-            &tokens,
-            &options,
-            &mut reference,
-            &mut candidate,
-            progress,
-        )?;
+        let (left, right) = (&mut reference, &mut candidate);
+        let errors = attention_errors(model, &tokens, &options, left, right, progress)?;
         quality.attention = Some(errors);
     }
 
@@ -206,17 +210,15 @@ pub fn evaluate(
     let (mut found_f16, mut found, mut chat_template) = (None, None, None);
     if let Some(needles) = &needles {
         chat_template = Some(needles.chat_template()?);
-        let mut sides = [
+        let caches = [
             ("f16", reference),
             (settings.strategy.name.as_str(), candidate),
-        ]
-        .map(|(name, cache)| Side {
+        ];
+        let mut sides = caches.map(|(name, cache)| Side {
             name: name.to_owned(),
             cache: Box::new(cache),
         });
-        let how = json!({ "grid": needles.grid, "text": run.text.source });
-        let journal =
-            folder.and_then(|folder| RunJournal::open(folder, &run.identity("needles", &how)).ok());
+        let journal = run.needles_journal(needles);
         let (both, kept) = needles.ask(&mut sides, journal, progress)?;
         journals.needles = kept;
         let mut both = both.into_iter();
@@ -225,14 +227,11 @@ pub fn evaluate(
     let (needle_f16, samples_f16) = found_f16.map(|f| (f.record, f.samples)).unzip();
     let (needle, samples) = found.map(|f| (f.record, f.samples)).unzip();
     let [cache_f16, cache] = caches;
-    let speed = |timing: Option<Speed>| {
-        timing
-            .unwrap_or(Speed {
-                prefill: None,
-                decode: None,
-            })
-            .into()
+    let nothing = Speed {
+        prefill: None,
+        decode: None,
     };
+    let speed = |timing: Option<Speed>| timing.unwrap_or(nothing).into();
     let record = EvalRecord {
         schema: SCHEMA,
         strategy: settings.strategy.name.clone(),

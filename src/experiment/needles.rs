@@ -25,6 +25,9 @@ pub(super) struct Found {
     pub(super) samples: Vec<NeedleSample>,
 }
 
+/// A journal, and what it need no longer keep once that is in a record.
+pub(super) type KeptNeedles = (RunJournal, TaskResult);
+
 impl Needles<'_> {
     fn run(&self) -> TaskRun<'_> {
         TaskRun {
@@ -56,7 +59,7 @@ impl Needles<'_> {
         sides: &mut [Side],
         mut journal: Option<RunJournal>,
         progress: &dyn Progress,
-    ) -> anyhow::Result<(Vec<Found>, Option<(RunJournal, TaskResult)>)> {
+    ) -> anyhow::Result<(Vec<Found>, Option<KeptNeedles>)> {
         let (result, _) = match &mut journal {
             Some(journal) => self.run().run(sides, journal, progress)?,
             None => self.run().run(sides, &mut NoJournal, progress)?,

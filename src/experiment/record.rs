@@ -7,6 +7,7 @@ use smartkv_core::{Budget, Memory, Prefill};
 use smartkv_eval::stats::Interval;
 use smartkv_eval::task::Stop;
 use smartkv_eval::{LayerError, MemorySummary, Protocol, Rate, Speed, WindowCount, WindowFidelity};
+use smartkv_host::WeightMode;
 
 /// Version of the record. A field that changes its meaning or goes raises the number; new fields
 /// do not.
@@ -275,6 +276,20 @@ pub struct Environment {
     pub model_sha256: Option<String>,
     /// Threads computed with.
     pub threads: usize,
+}
+
+impl Environment {
+    /// This program on this machine, with the digest of the model's file, if it is one.
+    #[must_use]
+    pub fn new(weights: WeightMode, model_sha256: Option<String>) -> Self {
+        Self {
+            smartkv: env!("CARGO_PKG_VERSION"),
+            kernels: smartkv_kernels::best().name(),
+            weights: weights.to_string(),
+            model_sha256,
+            threads: rayon::current_num_threads(),
+        }
+    }
 }
 
 /// Per-sample results, in order.

@@ -93,21 +93,18 @@ pub fn lockstep_from(
     for (index, &start) in cut.starts.iter().enumerate() {
         progress.message(&format!("window {} of {}", index + 1, cut.starts.len()));
         let recalled = journal.recall(index, start);
-        let tokens = match recalled.filter(|kept| run.recall(kept)) {
-            Some(kept) => {
-                progress.advance(cost * passes);
-                kept.tokens
-            }
-            None => {
-                let kept = KeptWindow {
-                    window: index,
-                    start,
-                    tokens: run.window(index, start)?,
-                    memory: run.sides.iter().map(|s| s.subject.seen(index)).collect(),
-                };
-                journal.keep(&kept)?;
-                kept.tokens
-            }
+        let tokens = if let Some(kept) = recalled.filter(|kept| run.recall(kept)) {
+            progress.advance(cost * passes);
+            kept.tokens
+        } else {
+            let kept = KeptWindow {
+                window: index,
+                start,
+                tokens: run.window(index, start)?,
+                memory: run.sides.iter().map(|s| s.subject.seen(index)).collect(),
+            };
+            journal.keep(&kept)?;
+            kept.tokens
         };
         windows.push(tokens);
     }

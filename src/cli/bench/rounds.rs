@@ -2,8 +2,9 @@
 
 use super::settings::{Entry, Settings, UNTIMED_TOKENS};
 use super::turn::{self, Stage, Stop};
-use super::{BenchError, bandwidth, others, resident, weights};
+use super::{BenchError, bandwidth, others, weights};
 use crate::assets::Text;
+use crate::experiment::resident;
 use crate::progress::spinner;
 use smartkv_eval::Progress;
 use smartkv_host::{LoadOptions, LogitsFor, Model, WeightMode};

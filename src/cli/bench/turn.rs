@@ -1,7 +1,7 @@
 //! One turn of one strategy: a prompt grows through all contexts, tokens are decoded at each.
 
-use super::resident;
 use super::settings::{Depth, Entry, Settings, UNTIMED_TOKENS};
+use crate::experiment::resident;
 use serde::Serialize;
 use smartkv_core::{Cache, KvHook as _, MeasuredHook as _, Memory};
 use smartkv_eval::Progress;

@@ -36,7 +36,7 @@ pub enum NeedleValue {
 /// share of its key words in the answer, with the ROUGE-1 recall of the whole needle beside.
 /// Needles stand between sentences, never within one.
 #[config]
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct Needle {
     /// Prompt lengths in tokens, template, question and room for the answer included.
     #[default(vec![512, 1024])]

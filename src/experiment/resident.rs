@@ -5,17 +5,17 @@ use std::fs;
 /// Starts a new high-water mark at what is resident now. Whether the system can.
 ///
 /// Writing 5 to `clear_refs` resets the mark and nothing else (`man 5 proc_pid_clear_refs`).
-pub(super) fn reset() -> bool {
+pub(crate) fn reset() -> bool {
     fs::write("/proc/self/clear_refs", "5").is_ok()
 }
 
 /// Bytes resident now that are pages of files: the program, and what is touched of the model.
-pub(super) fn files() -> Option<u64> {
+pub(crate) fn files() -> Option<u64> {
     field(&fs::read_to_string("/proc/self/status").ok()?, "RssFile:")
 }
 
 /// Most bytes resident since the last reset, or since the process began.
-pub(super) fn peak() -> Option<u64> {
+pub(crate) fn peak() -> Option<u64> {
     field(&fs::read_to_string("/proc/self/status").ok()?, "VmHWM:")
 }
 

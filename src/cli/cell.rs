@@ -1,0 +1,123 @@
+//! `smartkv cell`: one cell of a plan, idempotently.
+
+use super::bar::Bar;
+use super::output;
+use crate::assets::Policy;
+use crate::experiment::{CellId, CellOutcome, ExperimentError, Held, PlannedCell, Store, one_cell};
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Run one cell of a plan, unless its record is there: the command that every launcher runs.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  smartkv cell --plan budget --index 3               the fourth cell of a plan
+  smartkv cell 1f0c2d... --store results             by its id
+  smartkv cell --plan budget --list | parallel smartkv cell --plan budget
+
+A cell that is done costs nothing: the command may be repeated. Exit codes: 0 done, 1 failed (and
+recorded), 74 the store cannot be written, 75 another process is at it.")]
+pub(super) struct CellArgs {
+    /// The cell's id; the plan that names it is looked for unless given.
+    #[arg(value_name = "ID", conflicts_with = "index", required_unless_present_any = ["index", "list"])]
+    id: Option<String>,
+    /// The plan, made by `smartkv sweep plan`.
+    #[arg(long, value_name = "NAME")]
+    plan: Option<String>,
+    /// The cell's place in the plan, from 0; for job arrays.
+    #[arg(long, value_name = "N", requires = "plan")]
+    index: Option<usize>,
+    /// Print the ids of the plan's cells that have no record, one a line.
+    #[arg(long, requires = "plan", conflicts_with_all = ["id", "index"])]
+    list: bool,
+    /// Folder of records.
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "SMARTKV_STORE",
+        default_value = "results"
+    )]
+    store: PathBuf,
+}
+
+pub(super) fn run(args: &CellArgs, policy: &Policy, as_json: bool) -> anyhow::Result<()> {
+    if args.list {
+        return list(args, as_json);
+    }
+    let cell = find(args, &Store::at(&args.store))?;
+    let store = Store::open(&args.store)?;
+    let bar = Bar::default();
+    let outcome = one_cell(&cell.cell, &store, policy, &bar);
+    bar.finish();
+    let outcome = outcome?;
+    let (what, error) = match &outcome {
+        CellOutcome::Done => ("done", None),
+        CellOutcome::Cached => ("cached", None),
+        CellOutcome::Failed(class, error) => ("failed", Some((class, error))),
+    };
+    if as_json {
+        output::json(&json!({
+            "schema": "smartkv.outcome/1",
+            "id": cell.id,
+            "outcome": what,
+            "class": error.map(|(class, _)| class),
+            "error": error.map(|(_, error)| error),
+        }))?;
+    } else if error.is_none() {
+        output::text(&format!("{} {what}\n", cell.id))?;
+    }
+    match error {
+        Some((class, error)) => anyhow::bail!("cell {} ({class}): {error}", cell.name()),
+        None => Ok(()),
+    }
+}
+
+fn list(args: &CellArgs, as_json: bool) -> anyhow::Result<()> {
+    let store = Store::at(&args.store);
+    let plan = store.plan(args.plan.as_deref().unwrap_or_default())?;
+    let mut missing = Vec::new();
+    for cell in plan.cells {
+        if !matches!(store.held(&cell.id)?, Held::Record(_)) {
+            missing.push(cell.id.to_string());
+        }
+    }
+    if as_json {
+        return output::json(&json!({ "schema": "smartkv.missing/1", "missing": missing }));
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    output::text(&format!("{}\n", missing.join("\n")))
+}
+
+fn find(args: &CellArgs, store: &Store) -> anyhow::Result<PlannedCell> {
+    let missing = |what, name: &str, hint: String| ExperimentError::Missing {
+        what,
+        name: name.to_string(),
+        store: args.store.clone(),
+        hint,
+    };
+    if let (Some(name), Some(index)) = (&args.plan, args.index) {
+        let plan = store.plan(name)?;
+        let count = plan.cells.len();
+        let cell = plan.cells.into_iter().nth(index);
+        return Ok(cell.ok_or_else(|| {
+            let hint = format!("the plan `{name}` has {count} cells, counted from 0");
+            missing("cell", &index.to_string(), hint)
+        })?);
+    }
+    let text = args.id.as_deref().unwrap_or_default();
+    let id = CellId::parse(text);
+    let id = id
+        .ok_or_else(|| anyhow::anyhow!("`{text}` is no cell id: expected 32 hexadecimal digits"))?;
+    let names = match &args.plan {
+        Some(name) => vec![name.clone()],
+        None => store.plan_names()?,
+    };
+    for name in &names {
+        if let Some(cell) = store.plan(name)?.find(&id) {
+            return Ok(cell.clone());
+        }
+    }
+    let hint = format!("plans there: {}", names.join(", "));
+    Err(missing("cell", text, hint).into())
+}

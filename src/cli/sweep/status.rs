@@ -1,0 +1,135 @@
+//! `smartkv sweep status`: what is done, running, failed and missing.
+
+use crate::cli::output;
+use crate::experiment::{CELL_SCHEMA, Grid, Held, Plan, Store};
+use serde::Serialize;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+#[derive(Debug, Default, Serialize)]
+struct State {
+    plan: String,
+    cells: usize,
+    done: usize,
+    running: usize,
+    failed: usize,
+    damaged: usize,
+    missing: usize,
+    failures: Vec<Failed>,
+}
+
+#[derive(Debug, Serialize)]
+struct Failed {
+    id: String,
+    cell: String,
+    class: String,
+    attempts: u32,
+    error: String,
+}
+
+pub(super) fn print(plans: &[String], store: &Path, as_json: bool) -> anyhow::Result<()> {
+    let store = Store::at(store);
+    let names = match plans {
+        [] => store.plan_names()?,
+        // A grid's file is as good a name as its stem.
+        given => given
+            .iter()
+            .map(|name| {
+                if store.plan_file(name).is_file() {
+                    name.clone()
+                } else {
+                    Grid::load(name).map_or(name.clone(), |grid| grid.name)
+                }
+            })
+            .collect(),
+    };
+    anyhow::ensure!(
+        !names.is_empty(),
+        "the store {} has no plan: `smartkv sweep plan GRID` makes one",
+        store.root().display()
+    );
+    let states = names
+        .iter()
+        .map(|name| state(&store.plan(name)?, &store))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let foreign = foreign(&store)?;
+    if as_json {
+        return output::json(&json!({
+            "schema": "smartkv.status/1",
+            "plans": states,
+            "records_of_other_schemas": foreign,
+        }));
+    }
+    let rows = states.iter().map(|state| {
+        let counts = [
+            state.cells,
+            state.done,
+            state.running,
+            state.failed,
+            state.damaged,
+            state.missing,
+        ];
+        let mut row = vec![state.plan.clone()];
+        row.extend(counts.iter().map(ToString::to_string));
+        row
+    });
+    let header = [
+        "plan", "cells", "done", "running", "failed", "damaged", "missing",
+    ];
+    let mut text = output::table(&header, rows.collect());
+    for failed in states.iter().flat_map(|state| &state.failures) {
+        let _ = writeln!(
+            text,
+            "failed ({}, {} times): {}\n  {}",
+            failed.class, failed.attempts, failed.cell, failed.error
+        );
+    }
+    for (schema, count) in &foreign {
+        let _ = writeln!(
+            text,
+            "{count} records of schema {schema} are kept and not used: this program writes \
+             {CELL_SCHEMA}"
+        );
+    }
+    output::text(&text)
+}
+
+fn state(plan: &Plan, store: &Store) -> anyhow::Result<State> {
+    let mut state = State {
+        plan: plan.name.clone(),
+        cells: plan.cells.len(),
+        ..State::default()
+    };
+    for cell in &plan.cells {
+        match store.held(&cell.id)? {
+            Held::Record(_) => state.done += 1,
+            _ if store.is_locked(&cell.id) => state.running += 1,
+            Held::Damaged(_) => state.damaged += 1,
+            Held::Failure(failure) => {
+                state.failed += 1;
+                state.failures.push(Failed {
+                    id: cell.id.to_string(),
+                    cell: cell.name(),
+                    class: failure.class.to_string(),
+                    attempts: failure.attempts,
+                    error: failure.error,
+                });
+            }
+            Held::Nothing => state.missing += 1,
+        }
+    }
+    Ok(state)
+}
+
+/// Records that another version wrote, by schema.
+fn foreign(store: &Store) -> anyhow::Result<BTreeMap<String, usize>> {
+    let mut schemas = BTreeMap::new();
+    for schema in store.schemas()? {
+        if schema != CELL_SCHEMA {
+            *schemas.entry(schema).or_insert(0) += 1;
+        }
+    }
+    Ok(schemas)
+}

@@ -1,0 +1,263 @@
+//! A pool of processes, one a cell: a crash or a lack of memory takes one cell with it.
+
+use super::{CellOutcome, EXIT_BUSY, EXIT_STORE};
+use crate::experiment::error::ExperimentError;
+use crate::experiment::failure::{Failure, FailureClass};
+use crate::experiment::plan::{Plan, PlannedCell};
+use crate::experiment::store::{Held, Store};
+use anyhow::Context as _;
+use std::collections::VecDeque;
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// How a plan is run.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// The program that runs a cell: this one.
+    pub program: PathBuf,
+    /// Cells at once.
+    pub jobs: usize,
+    /// Threads of each cell.
+    pub threads: usize,
+    /// Whether cells that failed before are tried again.
+    pub retry_failed: bool,
+    /// Whether cells may use nothing but what is on this machine.
+    pub offline: bool,
+    /// Set from outside to stop.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// Told what happens.
+pub trait Watch {
+    /// `missing` cells will be run; the others are there already or failed before.
+    fn begin(&self, missing: usize);
+    /// A cell came to its end.
+    fn finished(&self, cell: &PlannedCell, outcome: &CellOutcome, seconds: f64);
+}
+
+/// What became of the cells of a plan.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct RunSummary {
+    /// Cells of the plan.
+    pub total: usize,
+    /// Cells that had a record before.
+    pub cached: usize,
+    /// Cells that were run, here or meanwhile by another process.
+    pub done: usize,
+    /// Cells that failed now.
+    pub failed: usize,
+    /// Cells that failed before and were left alone.
+    pub failed_before: usize,
+}
+
+/// How often processes are looked at.
+const LOOK: Duration = Duration::from_millis(30);
+
+/// When a cell that another process is at is asked for again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// How much of what a process said last is kept for its failure.
+const TAIL: usize = 4096;
+
+struct Running<'a> {
+    cell: &'a PlannedCell,
+    process: Child,
+    said: JoinHandle<String>,
+    since: Instant,
+}
+
+impl Drop for Running<'_> {
+    /// Whatever ends the run, no process of it stays.
+    fn drop(&mut self) {
+        if let Ok(None) = self.process.try_wait() {
+            let _ = self.process.kill();
+            let _ = self.process.wait();
+        }
+    }
+}
+
+/// Runs what is missing of `plan`.
+///
+/// # Errors
+/// A store that cannot be read or written, a program that cannot be started, and
+/// [`ExperimentError::Stopped`]. Failed cells are no error here.
+pub fn run_plan(
+    plan: &Plan,
+    store: &Store,
+    options: &RunOptions,
+    watch: &dyn Watch,
+) -> anyhow::Result<RunSummary> {
+    let mut summary = RunSummary {
+        total: plan.cells.len(),
+        ..RunSummary::default()
+    };
+    let mut queue = VecDeque::new();
+    for cell in &plan.cells {
+        match store.held(&cell.id)? {
+            Held::Record(_) => summary.cached += 1,
+            Held::Failure(_) if !options.retry_failed => summary.failed_before += 1,
+            _ => queue.push_back(cell),
+        }
+    }
+    watch.begin(queue.len());
+    let mut running: Vec<Running<'_>> = Vec::new();
+    let mut busy: Vec<(Instant, &PlannedCell)> = Vec::new();
+    while !(queue.is_empty() && running.is_empty() && busy.is_empty()) {
+        if options.stop.load(Ordering::Relaxed) {
+            // The processes go with the list.
+            drop(running);
+            return Err(ExperimentError::Stopped {
+                done: summary.cached + summary.done,
+                total: summary.total,
+            }
+            .into());
+        }
+        let now = Instant::now();
+        let (ready, later): (Vec<_>, Vec<_>) = busy.into_iter().partition(|(at, _)| *at <= now);
+        busy = later;
+        queue.extend(ready.into_iter().map(|(_, cell)| cell));
+        while running.len() < options.jobs {
+            let Some(cell) = queue.pop_front() else { break };
+            running.push(start(cell, plan, store, options)?);
+        }
+        let mut index = 0;
+        while index < running.len() {
+            let status = running[index].process.try_wait();
+            let Some(status) = status.context("cannot wait for a cell's process")? else {
+                index += 1;
+                continue;
+            };
+            let ended = running.swap_remove(index);
+            let seconds = ended.since.elapsed().as_secs_f64();
+            let cell = ended.cell;
+            match outcome(ended, status, store)? {
+                Some(outcome) => {
+                    match outcome {
+                        CellOutcome::Failed(..) => summary.failed += 1,
+                        CellOutcome::Done | CellOutcome::Cached => summary.done += 1,
+                    }
+                    watch.finished(cell, &outcome, seconds);
+                }
+                None => busy.push((Instant::now() + AGAIN, cell)),
+            }
+        }
+        thread::sleep(LOOK);
+    }
+    Ok(summary)
+}
+
+fn start<'a>(
+    cell: &'a PlannedCell,
+    plan: &Plan,
+    store: &Store,
+    options: &RunOptions,
+) -> anyhow::Result<Running<'a>> {
+    let mut command = Command::new(&options.program);
+    command
+        .arg("cell")
+        .arg(cell.id.as_ref())
+        .arg("--plan")
+        .arg(&plan.name)
+        .arg("--store")
+        .arg(store.root())
+        .arg("--threads")
+        .arg(options.threads.to_string())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    if options.offline {
+        command.arg("--offline");
+    }
+    let mut process = command
+        .spawn()
+        .with_context(|| format!("cannot start {}", options.program.display()))?;
+    let mut from = process.stderr.take();
+    let said = thread::spawn(move || {
+        let (mut tail, mut part) = (Vec::new(), [0; TAIL]);
+        while let Some(Ok(read @ 1..)) = from.as_mut().map(|from| from.read(&mut part)) {
+            tail.extend_from_slice(&part[..read]);
+            let surplus = tail.len().saturating_sub(TAIL);
+            tail.drain(..surplus);
+        }
+        String::from_utf8_lossy(&tail).trim().to_string()
+    });
+    Ok(Running {
+        cell,
+        process,
+        said,
+        since: Instant::now(),
+    })
+}
+
+/// What became of a cell whose process has ended; `None` if another process is at it.
+fn outcome(
+    mut ended: Running<'_>,
+    status: ExitStatus,
+    store: &Store,
+) -> anyhow::Result<Option<CellOutcome>> {
+    let said = std::mem::replace(&mut ended.said, thread::spawn(String::new));
+    let said = said.join().unwrap_or_default();
+    let cell = ended.cell;
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    if code == Some(EXIT_BUSY) {
+        return Ok(None);
+    }
+    if code == Some(EXIT_STORE) {
+        let last = said.lines().find(|line| line.starts_with("error: "));
+        let last = last.map_or(said.as_str(), |line| &line["error: ".len()..]);
+        return Err(ExperimentError::Store {
+            what: "go on: a cell could not use the store",
+            path: store.root().to_path_buf(),
+            source: std::io::Error::other(last.to_string()),
+        }
+        .into());
+    }
+    match store.held(&cell.id)? {
+        Held::Record(_) => return Ok(Some(CellOutcome::Done)),
+        // The process has recorded its failure.
+        Held::Failure(failure) if code == Some(1) => {
+            return Ok(Some(CellOutcome::Failed(failure.class, failure.error)));
+        }
+        _ => {}
+    }
+    let (class, what) = match (code, signal(status)) {
+        (Some(101), _) => (FailureClass::Panic, "the process panicked".to_string()),
+        (_, Some(9)) => (
+            FailureClass::Killed,
+            "the process was killed (signal 9); the system may have run out of memory".to_string(),
+        ),
+        (_, Some(signal)) => (
+            FailureClass::Killed,
+            format!("the process was ended by signal {signal}"),
+        ),
+        (code, None) => {
+            let code = code.map_or("no exit code".into(), |code| format!("exit code {code}"));
+            (
+                FailureClass::Other,
+                format!("the process ended with {code} and no record"),
+            )
+        }
+    };
+    let error = if said.is_empty() {
+        what
+    } else {
+        format!("{what}: {said}")
+    };
+    let failure = store.fail(Failure::new(&cell.cell, class, error))?;
+    Ok(Some(CellOutcome::Failed(failure.class, failure.error)))
+}
+
+#[cfg(unix)]
+fn signal(status: ExitStatus) -> Option<i32> {
+    std::os::unix::process::ExitStatusExt::signal(&status)
+}
+
+#[cfg(not(unix))]
+fn signal(_status: ExitStatus) -> Option<i32> {
+    None
+}
