@@ -3,7 +3,7 @@
 use super::bench::BenchError;
 use crate::assets::AssetError;
 use crate::config::ConfigError;
-use crate::experiment::{EXIT_BUSY, EXIT_STORE, ExperimentError};
+use crate::experiment::{EXIT_BUSY, EXIT_STORE, ExperimentError, store_error};
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -35,8 +35,10 @@ pub(super) fn report(error: &anyhow::Error) -> ExitCode {
 /// What a script can tell apart: the codes of `sysexits.h` for a disk and for "later", and 130 for
 /// a run that was stopped.
 fn exit_code(error: &anyhow::Error) -> ExitCode {
+    if store_error(error).is_some() {
+        return ExitCode::from(EXIT_STORE);
+    }
     match error.downcast_ref::<ExperimentError>() {
-        Some(ExperimentError::Store { .. }) => ExitCode::from(EXIT_STORE),
         Some(ExperimentError::Busy { .. }) => ExitCode::from(EXIT_BUSY),
         Some(ExperimentError::Stopped { .. }) => ExitCode::from(130),
         _ => ExitCode::FAILURE,

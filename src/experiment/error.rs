@@ -115,6 +115,23 @@ pub enum ExperimentError {
     },
 }
 
+/// What of `error` is a store that cannot be read or written, if anything is: from a journal it
+/// comes by way of the measurement.
+#[must_use]
+pub fn store_error(error: &anyhow::Error) -> Option<&ExperimentError> {
+    let is_store = |e: &&ExperimentError| matches!(e, ExperimentError::Store { .. });
+    error.chain().find_map(|cause| {
+        let outside = match cause.downcast_ref::<smartkv_eval::EvalError>() {
+            Some(smartkv_eval::EvalError::Outside { error, .. }) => {
+                error.downcast_ref::<ExperimentError>()
+            }
+            _ => None,
+        };
+        let own = cause.downcast_ref::<ExperimentError>();
+        own.or(outside).filter(is_store)
+    })
+}
+
 impl ExperimentError {
     /// Advice to print after the message.
     #[must_use]

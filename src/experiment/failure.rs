@@ -93,7 +93,9 @@ fn class(cause: &(dyn std::error::Error + 'static)) -> Option<FailureClass> {
         return match error {
             Core::Budget { .. } => Some(FailureClass::Budget),
             Core::NotFinite { .. } => Some(FailureClass::NotFinite),
-            Core::Unknown { .. } | Core::Parameter { .. } => Some(FailureClass::Config),
+            Core::Unknown { .. } | Core::Parameter { .. } | Core::Format { .. } => {
+                Some(FailureClass::Config)
+            }
             _ => None,
         };
     }

@@ -26,7 +26,7 @@ pub use cell::{
     EvalMeasure, Inputs, Measure, TasksMeasure, canonical, run_cell,
 };
 pub use compare::{Candidate, CompareRecord, Comparison, Row, RowResult, compare};
-pub use error::ExperimentError;
+pub use error::{ExperimentError, store_error};
 pub use estimate::{Estimate, estimate};
 pub use evaluate::{EvalJournals, Evaluation, evaluate};
 pub use failure::{Failure, FailureClass};
