@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(&folder)?;
     save(&folder, "pareto", &pareto(&NAMES, Width::Single))?;
     save(&folder, "needle", &needle(&NAMES[..4], Width::Double))?;
-    save(&folder, "needle-one", &needle(&NAMES[..1], Width::Single))?;
+    save(&folder, "needle-one", &needle_of_one())?;
     save(&folder, "allocation", &allocation(512, 24, Width::Single))?;
     save(
         &folder,
@@ -155,6 +155,12 @@ fn needle(names: &[&str], width: Width) -> Needle {
     }
 }
 
+fn needle_of_one() -> Needle {
+    let mut needle = needle(&NAMES[..3], Width::Single);
+    needle.panels.drain(..2);
+    needle
+}
+
 fn allocation(tokens: usize, layers: u32, width: Width) -> Allocation {
     let bits = |layer: u32, token: usize, seed: u32| -> u8 {
         if token < 4 || token + 32 >= tokens {
@@ -192,7 +198,7 @@ fn token_text() -> TokenText {
         green, the sun is yellow, and so on and so forth, until the question comes.\n\
         What is the passkey for the north gate? Ответ: 48151.";
     let mut tokens: Vec<TokenBits> = Vec::new();
-    for (index, word) in text.split_inclusive(' ').enumerate() {
+    for (index, word) in text.split_inclusive([' ', '\n']).enumerate() {
         let key = word.contains("48151") || word.contains("passkey") || word.contains("north");
         let score = if key { 0.9 } else { noise(index as u32) * 0.6 };
         let bits = match score {

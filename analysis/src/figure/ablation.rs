@@ -4,8 +4,8 @@ use super::color::Color;
 use super::data::{Axis, Better, Estimate, Width, distinct, some};
 use super::font;
 use super::frame::{self, Head};
-use super::legend::{Legend, one_line};
-use super::marker::error_bar;
+use super::legend::one_line;
+use super::marker::{Bar, error_bar};
 use super::scale::{Scale, domain};
 use super::scene::{Anchor, Area, Scene};
 use super::style::{self, GAP, MARGIN, SMALL};
@@ -74,7 +74,7 @@ impl Draw for Ablation {
     fn draw(&self) -> Result<Figure, FigureError> {
         self.check()?;
         let page = self.width.points();
-        let head = Head::new(self.title.as_deref(), Legend::new(Vec::new(), page));
+        let head = Head::new(self.title.as_deref(), Vec::new());
         let axis = Axis {
             scale: super::AxisScale::Linear,
             ..self.effect.clone()
@@ -143,7 +143,7 @@ impl Ablation {
         let area = Area::new(left, middle - BAR / 2.0, width, BAR);
         scene.rect(area, Some(self.color(bar.effect.value)), None);
         let (low, high) = (x.position(bar.effect.low()), x.position(bar.effect.high()));
-        error_bar(scene, (low, middle), (high, middle), style::INK);
+        error_bar(scene, (Bar::Level, middle), x, &bar.effect, style::INK);
         if let Some(mark) = &bar.mark {
             let mark = one_line(mark);
             let baseline = middle + SMALL * font::CAPITAL / 2.0;

@@ -113,7 +113,7 @@ impl Draw for Allocation {
         let tokens = self.check()?;
         let page = self.width.points();
         let legend = Legend::new(self.legend(), page - 2.0 * MARGIN);
-        let head = Head::new(self.title.as_deref(), legend);
+        let head = Head::new(self.title.as_deref(), vec![legend]);
         let layers: Vec<Label> = self
             .layers
             .iter()

@@ -6,14 +6,14 @@ use super::font;
 use super::frame::{self, Head};
 use super::heat::{self, Bar};
 use super::layout::{Around, Panels};
-use super::legend::{Legend, one_line};
+use super::legend::one_line;
 use super::scene::{Anchor, Area, Scene};
 use super::style::{self, BODY, GAP, MARGIN, SMALL};
 use super::{Draw, Figure, FigureError};
 use serde::{Deserialize, Serialize};
 
 /// Least width of a panel, in points.
-const PANEL: f64 = 42.0;
+const PANEL: f64 = 40.0;
 /// Greatest width of the one panel of a figure, in points.
 const SINGLE: f64 = 170.0;
 /// More cells than this on a side are finer than print.
@@ -139,7 +139,7 @@ impl Draw for Attention {
     fn draw(&self) -> Result<Figure, FigureError> {
         self.check()?;
         let page = self.width.points();
-        let head = Head::new(self.title.as_deref(), Legend::new(Vec::new(), page));
+        let head = Head::new(self.title.as_deref(), Vec::new());
         let bar = Bar {
             label: &self.label,
             scale: AxisScale::Log,

@@ -77,7 +77,10 @@ impl Draw for BudgetTrace {
     fn draw(&self) -> Result<Figure, FigureError> {
         self.check()?;
         let x = Axis::linear("Decoded tokens");
-        let y = Axis::linear("Live bytes (share of f16)").with_format(AxisFormat::Percent);
+        let y = Axis {
+            from: Some(0.0),
+            ..Axis::linear("Live bytes (share of f16)").with_format(AxisFormat::Percent)
+        };
         let tokens = |trace: &Trace| {
             let start = trace.start as f64;
             [start, start + trace.shares.len().saturating_sub(1) as f64]
@@ -85,7 +88,7 @@ impl Draw for BudgetTrace {
         let drawn = || self.series.iter().filter(|trace| !trace.shares.is_empty());
         let across = domain(&x, drawn().flat_map(tokens))?;
         let shares = drawn().flat_map(|trace| trace.shares.iter().copied());
-        let up = domain(&y, shares.chain(self.budget).chain([0.0]))?;
+        let up = domain(&y, shares.chain(self.budget))?;
         let budget_stroke = Stroke::new(style::INK, 0.8).dashed(&[1.5, 1.5]);
         let mut legend: Vec<Entry> = self
             .series

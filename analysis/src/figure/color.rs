@@ -83,13 +83,32 @@ pub(crate) fn sequential(share: f64) -> Color {
     VIRIDIS[below].mix(VIRIDIS[below + 1], place - below as f64)
 }
 
-/// The colour of a bit-width: white for nothing kept, then the darker the more bits.
+/// Where the usual bit-widths stand on the map, light to dark; chosen for even steps between
+/// those that strategies use.
+const BITS: [(f64, f64); 7] = [
+    (0.0, 1.0),
+    (1.0, 0.97),
+    (2.0, 0.88),
+    (3.0, 0.71),
+    (4.0, 0.53),
+    (8.0, 0.28),
+    (16.0, 0.0),
+];
+
+/// The colour of a bit-width: white for nothing kept, then the darker the more bits. Means
+/// between two widths lie between their colours.
 pub(crate) fn bits(bits: f64) -> Color {
     if bits <= 0.0 {
         return Color::new(0xff, 0xff, 0xff);
     }
-    // One bit is light, sixteen dark; steps are doublings, as memory is.
-    sequential(0.97 - 0.92 * (bits.clamp(1.0, 16.0).log2() / 4.0))
+    let above = BITS
+        .iter()
+        .position(|(width, _)| bits <= *width)
+        .unwrap_or(BITS.len() - 1)
+        .max(1);
+    let ((less, light), (more, dark)) = (BITS[above - 1], BITS[above]);
+    let share = ((bits - less) / (more - less)).clamp(0.0, 1.0);
+    sequential(light + (dark - light) * share)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use super::data::{Axis, AxisFormat, Estimate, Width, distinct, finite, length, s
 use super::font;
 use super::frame::{self, Head};
 use super::legend::{Entry, Legend, Sample, one_line};
-use super::marker::error_bar;
+use super::marker::{Bar, error_bar};
 use super::scale::{Scale, domain};
 use super::scene::{Anchor, Area, Scene, Stroke};
 use super::style::{self, GAP, MARGIN, SMALL};
@@ -85,17 +85,18 @@ impl Cost {
         Ok(())
     }
 
-    fn legend(&self) -> Vec<Entry> {
+    /// Parts in one legend, phases in another below it.
+    fn legends(&self, room: f64) -> Vec<Legend> {
         let part = |(index, name): (usize, &String)| {
             Entry::new(Sample::Swatch(part_color(index, self.parts.len())), name)
         };
         let phase = |(index, name): (usize, &String)| {
             Entry::new(Sample::Swatch(phase_color(index, self.phases.len())), name)
         };
-        let parts = self.parts.iter().enumerate().map(part);
-        parts
-            .chain(self.phases.iter().enumerate().map(phase))
-            .collect()
+        vec![
+            Legend::new(self.parts.iter().enumerate().map(part).collect(), room),
+            Legend::new(self.phases.iter().enumerate().map(phase).collect(), room),
+        ]
     }
 }
 
@@ -179,10 +180,7 @@ impl Draw for Cost {
     fn draw(&self) -> Result<Figure, FigureError> {
         self.check()?;
         let page = self.width.points();
-        let head = Head::new(
-            self.title.as_deref(),
-            Legend::new(self.legend(), page - 2.0 * MARGIN),
-        );
+        let head = Head::new(self.title.as_deref(), self.legends(page - 2.0 * MARGIN));
         let name = |row: &CostRow| font::fit(&one_line(&row.name), SMALL, page * NAMES);
         let names: Vec<String> = self.rows.iter().map(name).collect();
         let widest = names
@@ -257,16 +255,18 @@ impl Cost {
             let middle = top + each / 2.0;
             let Some(latency) = latency else {
                 let at = (half.area.left + GAP, middle + SMALL * font::CAPITAL / 2.0);
-                scene.colored_text(at, Anchor::Start, SMALL, style::MUTED, "–");
+                scene.colored_text(at, Anchor::Start, SMALL, style::MUTED, "n/a");
                 continue;
             };
             let color = phase_color(phase, self.phases.len());
             half.bar(scene, (0.0, latency.value), (top, each), color);
-            let (low, high) = (
-                half.scale.clamped(latency.low()),
-                half.scale.clamped(latency.high()),
+            error_bar(
+                scene,
+                (Bar::Level, middle),
+                &half.scale,
+                latency,
+                style::INK,
             );
-            error_bar(scene, (low, middle), (high, middle), style::INK);
         }
     }
 }

@@ -172,16 +172,25 @@ impl Axis {
     }
 }
 
-/// Refuses NaN and infinities.
+/// No metric is larger; sums and differences of what is smaller are finite.
+const LARGEST: f64 = 1e100;
+
+/// Refuses NaN, infinities and what is beyond any metric.
 pub(crate) fn finite(value: f64, place: &str) -> Result<(), FigureError> {
-    if value.is_finite() {
-        Ok(())
-    } else {
-        Err(FigureError::NotFinite {
+    if !value.is_finite() {
+        return Err(FigureError::NotFinite {
             place: place.to_owned(),
             value,
-        })
+        });
     }
+    if value.abs() > LARGEST {
+        return Err(FigureError::OutOfRange {
+            place: place.to_owned(),
+            value: format!("{value:e}"),
+            expected: format!("at most {LARGEST:e}"),
+        });
+    }
+    Ok(())
 }
 
 /// Refuses two things of one name.

@@ -6,7 +6,7 @@ use super::font;
 use super::frame::{self, Head};
 use super::heat::{self, Bar};
 use super::label::Label;
-use super::legend::Legend;
+use super::scale::SAME;
 use super::scene::{Area, Scene};
 use super::style::{BODY, GAP, MARGIN};
 use super::{Draw, Figure, FigureError};
@@ -63,7 +63,7 @@ impl Draw for Entropy {
         let (low, high) = self.check()?;
         let page = self.width.points();
         // All equal: a range around the one value, so that there is a bar to read.
-        let equal = high - low <= high.abs() * 1e-9;
+        let equal = high - low <= high.abs().max(low.abs()) * SAME;
         let around = if high == 0.0 { 1.0 } else { high.abs() / 2.0 };
         let domain = if equal {
             (low - around, high + around)
@@ -76,7 +76,7 @@ impl Draw for Entropy {
             format: AxisFormat::Number,
             domain,
         };
-        let head = Head::new(self.title.as_deref(), Legend::new(Vec::new(), page));
+        let head = Head::new(self.title.as_deref(), Vec::new());
         let number = |count: usize| -> Vec<Label> {
             (0..count)
                 .map(|index| Label::from(index.to_string()))

@@ -14,8 +14,9 @@ pub(crate) const FAMILY: &str = "Liberation Sans, Arial, Helvetica, sans-serif";
 
 /// Height of capitals over the size: half of it centres text on a line.
 pub(crate) const CAPITAL: f64 = 0.71;
-/// What hangs below the baseline over the size.
-pub(crate) const DESCENT: f64 = 0.21;
+
+/// The share of a cut text that stands before the ellipsis.
+const HEAD: f64 = 0.6;
 
 /// The parsed font.
 pub(crate) fn face() -> &'static Face<'static> {
@@ -41,24 +42,25 @@ pub(crate) fn width(text: &str, size: f64) -> f64 {
         * size
 }
 
-/// The text, cut with an ellipsis so that it is at most `room` points wide.
+/// The text, its middle cut out so that it is at most `room` points wide: long names tend to
+/// differ at their ends.
 pub(crate) fn fit(text: &str, size: f64, room: f64) -> String {
     if width(text, size) <= room {
         return text.to_owned();
     }
-    let room = room - width("…", size);
-    let mut used = 0.0;
-    let mut kept = String::new();
-    for character in text.chars() {
-        used += advance(glyph(character)) * size;
-        if used > room {
-            break;
-        }
-        kept.push(character);
-    }
-    kept.truncate(kept.trim_end().len());
-    kept.push('…');
-    kept
+    let room = (room - width("…", size)).max(0.0);
+    let take = |characters: &mut dyn Iterator<Item = char>, room: f64| -> Vec<char> {
+        let mut used = 0.0;
+        let fits = |character: &char| {
+            used += advance(glyph(*character)) * size;
+            used <= room
+        };
+        characters.take_while(fits).collect()
+    };
+    let head: String = take(&mut text.chars(), room * HEAD).into_iter().collect();
+    let tail = take(&mut text.chars().rev(), room * (1.0 - HEAD));
+    let tail: String = tail.into_iter().rev().collect();
+    format!("{}…{}", head.trim_end(), tail.trim_start())
 }
 
 #[cfg(test)]
@@ -78,10 +80,14 @@ mod tests {
 
     #[test]
     fn cut_text_fits() {
-        let long = "a very long strategy name ".repeat(20);
+        let long = "a very long strategy name "
+            .repeat(20)
+            .trim_end()
+            .to_owned();
         let cut = fit(&long, 7.0, 100.0);
+        assert!(width(&cut, 7.0) <= 100.0, "{cut}");
         assert!(
-            width(&cut, 7.0) <= 100.0 && cut.ends_with('…') && cut.len() > 10,
+            cut.starts_with("a very long") && cut.ends_with("name"),
             "{cut}"
         );
         assert_eq!(fit("short", 7.0, 100.0), "short");
@@ -90,7 +96,7 @@ mod tests {
 
     #[test]
     fn what_figures_write_is_in_the_font() {
-        for character in "−×…±·–≤≥←→↵□".chars() {
+        for character in "−×…–→¶□".chars() {
             assert!(face().glyph_index(character).is_some(), "{character:?}");
         }
     }

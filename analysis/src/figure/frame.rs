@@ -49,7 +49,7 @@ impl Frame {
         let left = MARGIN + BODY + GAP + numbers + TICK + 1.5;
         let right = page - MARGIN - 3.0;
         let legend = Legend::new(plan.legend, page - 2.0 * MARGIN);
-        let head = Head::new(plan.title, legend);
+        let head = Head::new(plan.title, vec![legend]);
         let area = Area::new(
             left,
             MARGIN + head.height() + GAP,
@@ -81,16 +81,16 @@ impl Frame {
     }
 }
 
-/// Title and legend.
+/// Title and legends, one below the other.
 pub(crate) struct Head {
     title: Option<String>,
-    legend: Legend,
+    legends: Vec<Legend>,
 }
 
 impl Head {
-    pub(crate) fn new(title: Option<&str>, legend: Legend) -> Self {
+    pub(crate) fn new(title: Option<&str>, legends: Vec<Legend>) -> Self {
         let title = title.map(one_line).filter(|title| !title.trim().is_empty());
-        Self { title, legend }
+        Self { title, legends }
     }
 
     pub(crate) fn height(&self) -> f64 {
@@ -99,7 +99,7 @@ impl Head {
         } else {
             0.0
         };
-        let legend = self.legend.height();
+        let legend: f64 = self.legends.iter().map(Legend::height).sum();
         title + if legend > 0.0 { legend + GAP } else { 0.0 }
     }
 
@@ -116,7 +116,10 @@ impl Head {
             );
             top += BODY + GAP;
         }
-        self.legend.draw(scene, MARGIN, top);
+        for legend in &self.legends {
+            legend.draw(scene, MARGIN, top);
+            top += legend.height();
+        }
     }
 }
 

@@ -48,11 +48,6 @@ impl Panels {
         index.is_multiple_of(self.columns)
     }
 
-    /// Whether no panel stands below this one.
-    pub(crate) fn is_lowest(&self, index: usize) -> bool {
-        index + self.columns >= self.areas.len()
-    }
-
     /// Where the last row ends.
     pub(crate) fn bottom(&self) -> f64 {
         self.areas.last().map_or(0.0, |area| area.bottom())

@@ -20,8 +20,6 @@ const BETWEEN: f64 = 9.0;
 /// What stands before a name.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Sample {
-    /// A point alone.
-    Mark(Look),
     /// A line with the series' dashes.
     Line(Look),
     /// A line with a point on it.
@@ -49,7 +47,7 @@ impl Entry {
 
     fn sample_width(&self) -> f64 {
         match self.sample {
-            Sample::Mark(_) | Sample::Swatch(_) => SWATCH,
+            Sample::Swatch(_) => SWATCH,
             Sample::Line(_) | Sample::LineAndMark(_) | Sample::Rule(_) => LINE_SAMPLE,
         }
     }
@@ -63,59 +61,40 @@ impl Entry {
 #[derive(Debug, Clone)]
 pub(crate) struct Legend {
     entries: Vec<Entry>,
-    columns: Vec<f64>,
+    /// Where each entry starts, and its row.
+    places: Vec<(f64, usize)>,
 }
 
 impl Legend {
-    /// Chooses the most columns that fit; a name too long even for one is cut.
+    /// Lays entries out in columns, or one after the other where columns would take many more
+    /// rows; a name too long even for a row is cut.
     pub(crate) fn new(mut entries: Vec<Entry>, room: f64) -> Self {
         for entry in &mut entries {
             let name_room = room - entry.sample_width() - AFTER_SAMPLE;
             entry.name = font::fit(&one_line(&entry.name), SMALL, name_room);
         }
-        let columns = (1..=entries.len())
-            .rev()
-            .map(|count| column_widths(&entries, count))
-            .find(|widths| total(widths) <= room)
-            .unwrap_or_default();
-        // Three entries over two are better than four over one.
-        let rows = if columns.is_empty() {
-            0
-        } else {
-            entries.len().div_ceil(columns.len())
-        };
-        let even = if rows == 0 {
-            0
-        } else {
-            entries.len().div_ceil(rows)
-        };
-        let evened = column_widths(&entries, even);
-        let columns = if total(&evened) <= room {
-            evened
-        } else {
+        let (columns, flow) = (in_columns(&entries, room), in_flow(&entries, room));
+        let rows = |places: &[(f64, usize)]| places.last().map_or(0, |(_, row)| row + 1);
+        let places = if rows(&columns) <= rows(&flow) + 1 {
             columns
+        } else {
+            flow
         };
-        Self { entries, columns }
+        Self { entries, places }
     }
 
     /// Height in points; nothing for no entries.
     pub(crate) fn height(&self) -> f64 {
-        if self.columns.is_empty() {
-            return 0.0;
-        }
-        self.entries.len().div_ceil(self.columns.len()) as f64 * ROW
+        self.places
+            .last()
+            .map_or(0.0, |(_, row)| (row + 1) as f64 * ROW)
     }
 
     /// Draws the legend with its top left corner at a place.
     pub(crate) fn draw(&self, scene: &mut Scene, left: f64, top: f64) {
-        for (index, entry) in self.entries.iter().enumerate() {
-            let column = index % self.columns.len();
-            let before: f64 = self.columns[..column]
-                .iter()
-                .map(|width| width + BETWEEN)
-                .sum();
-            let x = left + before;
-            let middle = top + (index / self.columns.len()) as f64 * ROW + ROW / 2.0;
+        for (entry, (x, row)) in self.entries.iter().zip(&self.places) {
+            let x = left + x;
+            let middle = top + *row as f64 * ROW + ROW / 2.0;
             draw_sample(scene, entry, x, middle);
             let baseline = middle + SMALL * font::CAPITAL / 2.0;
             let text = x + entry.sample_width() + AFTER_SAMPLE;
@@ -124,10 +103,39 @@ impl Legend {
     }
 }
 
+/// The most columns that fit, evened out over their rows: three over three, not four over two.
+fn in_columns(entries: &[Entry], room: f64) -> Vec<(f64, usize)> {
+    let fits = |count: &usize| total(&column_widths(entries, *count)) <= room;
+    let most = (1..=entries.len()).rev().find(fits).unwrap_or(1);
+    let even = entries
+        .len()
+        .div_ceil(entries.len().div_ceil(most).max(1))
+        .max(1);
+    let count = if fits(&even) { even } else { most };
+    let widths = column_widths(entries, count);
+    let start = |column: usize| widths[..column].iter().map(|width| width + BETWEEN).sum();
+    (0..entries.len())
+        .map(|index| (start(index % count), index / count))
+        .collect()
+}
+
+/// As many entries in each row as fit.
+fn in_flow(entries: &[Entry], room: f64) -> Vec<(f64, usize)> {
+    let (mut x, mut row) = (0.0, 0);
+    let mut places = Vec::with_capacity(entries.len());
+    for entry in entries {
+        if x > 0.0 && x + entry.width() > room {
+            (x, row) = (0.0, row + 1);
+        }
+        places.push((x, row));
+        x += entry.width() + BETWEEN;
+    }
+    places
+}
+
 fn draw_sample(scene: &mut Scene, entry: &Entry, x: f64, middle: f64) {
     let ends = ((x, middle), (x + LINE_SAMPLE, middle));
     match entry.sample {
-        Sample::Mark(look) => look.mark(scene, (x + SWATCH / 2.0, middle)),
         Sample::Line(look) => {
             let stroke = Stroke::new(look.color, style::DATA_LINE).dashed(look.dash);
             scene.line(ends.0, ends.1, stroke);
@@ -184,8 +192,10 @@ mod tests {
                     .map(|i| Entry::new(Sample::Swatch(style::category(i)), "x".repeat(length)))
                     .collect();
                 let legend = Legend::new(entries, 200.0);
-                assert!(total(&legend.columns) <= 200.0);
-                assert_eq!(legend.columns.is_empty(), count == 0);
+                for (entry, (x, _)) in legend.entries.iter().zip(&legend.places) {
+                    assert!(x + entry.width() <= 200.0 + 1e-9);
+                }
+                assert_eq!(legend.places.len(), count);
             }
         }
     }

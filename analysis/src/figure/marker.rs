@@ -1,6 +1,8 @@
 //! Marks of points: series differ by shape as well as by colour.
 
 use super::color::Color;
+use super::data::Estimate;
+use super::scale::Scale;
 use super::scene::{Scene, Segment, Stroke, closed};
 use super::style::{self, MARKER};
 
@@ -26,8 +28,7 @@ enum Shape {
     Plus,
 }
 
-/// As many shapes as colours less one would repeat pairs late; seven and seven repeat at seven,
-/// so the shape moves on by one each time the colours start again.
+/// As many shapes as colours: each time the colours start again, shapes are one further on.
 const SHAPES: [Shape; 7] = [
     Shape::Circle,
     Shape::Square,
@@ -120,21 +121,36 @@ fn circle(x: f64, y: f64, r: f64) -> Vec<Segment> {
     ]
 }
 
-/// Draws an error bar between two places on a vertical or horizontal line, with caps.
-pub(crate) fn error_bar(scene: &mut Scene, from: (f64, f64), to: (f64, f64), color: Color) {
-    let stroke = Stroke::new(color, style::ERROR_LINE);
-    let cap = style::ERROR_CAP;
-    let upright = (from.0 - to.0).abs() < (from.1 - to.1).abs();
-    let length = (from.0 - to.0).abs() + (from.1 - to.1).abs();
-    if length < 0.05 {
+/// Which way an error bar runs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Bar {
+    Upright,
+    Level,
+}
+
+/// Draws the interval of an estimate through a place across its axis, with caps; an end that the
+/// axis does not reach has none.
+pub(crate) fn error_bar(
+    scene: &mut Scene,
+    (bar, across): (Bar, f64),
+    axis: &Scale,
+    estimate: &Estimate,
+    color: Color,
+) {
+    let (low, high) = (axis.clamped(estimate.low()), axis.clamped(estimate.high()));
+    if (low - high).abs() < 0.05 {
         return;
     }
-    scene.line(from, to, stroke);
-    for (x, y) in [from, to] {
-        if upright {
-            scene.line((x - cap, y), (x + cap, y), stroke);
-        } else {
-            scene.line((x, y - cap), (x, y + cap), stroke);
+    let stroke = Stroke::new(color, style::ERROR_LINE);
+    let place = |along: f64, across: f64| match bar {
+        Bar::Upright => (across, along),
+        Bar::Level => (along, across),
+    };
+    scene.line(place(low, across), place(high, across), stroke);
+    for (value, at) in [(estimate.low(), low), (estimate.high(), high)] {
+        if axis.shows(value) {
+            let cap = style::ERROR_CAP;
+            scene.line(place(at, across - cap), place(at, across + cap), stroke);
         }
     }
 }

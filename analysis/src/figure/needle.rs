@@ -7,7 +7,7 @@ use super::frame::{self, Head};
 use super::heat::{self, Bar};
 use super::label::Label;
 use super::layout::{Around, Panels};
-use super::legend::{Legend, one_line};
+use super::legend::one_line;
 use super::scene::{Anchor, Area, Scene};
 use super::style::{BODY, GAP, MARGIN, SMALL};
 use super::ticks;
@@ -90,7 +90,7 @@ impl Draw for Needle {
     fn draw(&self) -> Result<Figure, FigureError> {
         self.check()?;
         let page = self.width.points();
-        let head = Head::new(self.title.as_deref(), Legend::new(Vec::new(), page));
+        let head = Head::new(self.title.as_deref(), Vec::new());
         let bar = Bar {
             label: &self.score,
             scale: AxisScale::Linear,

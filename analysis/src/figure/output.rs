@@ -23,7 +23,7 @@ impl Figure {
             return Err(FigureError::TooLarge {
                 what: format!("{:.0} pt of figure", scene.height),
                 available: pdf::MAX_SIDE,
-                hint: "draw fewer rows",
+                hint: "draw a part of it; the text of tokens can be written as HTML",
             });
         }
         let svg = svg::write(&scene, title, cells)?;

@@ -3,8 +3,8 @@
 use super::data::{Axis, Better, Estimate, Width, distinct, some};
 use super::frame::{Frame, Plan};
 use super::legend::{Entry, Sample};
-use super::marker::{error_bar, look};
-use super::scale::{check, domain};
+use super::marker::{Bar, error_bar, look};
+use super::scale::{check, domain_of};
 use super::scene::Stroke;
 use super::style;
 use super::{Draw, Figure, FigureError};
@@ -52,7 +52,7 @@ pub struct ParetoSeries {
 pub struct ParetoPoint {
     /// Its cost.
     pub cost: Estimate,
-    /// Its quality. On a logarithmic axis an interval that reaches zero runs to the frame.
+    /// Its quality. On a logarithmic axis an interval that comes close to zero leaves the frame.
     pub quality: Estimate,
 }
 
@@ -110,13 +110,9 @@ impl Pareto {
 impl Draw for Pareto {
     fn draw(&self) -> Result<Figure, FigureError> {
         self.check()?;
-        let ends = |of: fn(&ParetoPoint) -> Estimate| {
-            self.points().flat_map(move |point| {
-                let estimate = of(point);
-                [estimate.low(), estimate.value, estimate.high()]
-            })
-        };
-        let front_stroke = Stroke::new(style::MUTED, 0.9);
+        let costs = self.points().map(|point| point.cost);
+        let qualities = self.points().map(|point| point.quality);
+        let front_stroke = Stroke::new(style::INK, 1.0);
         let mut legend: Vec<Entry> = self
             .series
             .iter()
@@ -131,11 +127,8 @@ impl Draw for Pareto {
             width: self.width,
             height: HEIGHT,
             legend,
-            x: (&self.cost, domain(&self.cost, ends(|point| point.cost))?),
-            y: (
-                &self.quality,
-                domain(&self.quality, ends(|point| point.quality))?,
-            ),
+            x: (&self.cost, domain_of(&self.cost, costs)?),
+            y: (&self.quality, domain_of(&self.quality, qualities)?),
             full_grid: true,
         });
         if self.front {
@@ -177,21 +170,20 @@ fn draw_series(frame: &mut Frame, series: &ParetoSeries, index: usize) {
         )
     };
     let places: Vec<(f64, f64)> = points.iter().map(place).collect();
-    let stroke = Stroke::new(look.color, 0.7).dashed(look.dash);
+    let stroke = Stroke::new(look.color, 0.6).dashed(look.dash);
     if places.len() > 1 {
         frame.scene.polyline(&places, stroke);
     }
     for (point, &(x, y)) in points.iter().zip(&places) {
-        let (low, high) = (
-            frame.y.clamped(point.quality.low()),
-            frame.y.clamped(point.quality.high()),
+        let scene = &mut frame.scene;
+        error_bar(
+            scene,
+            (Bar::Upright, x),
+            &frame.y,
+            &point.quality,
+            look.color,
         );
-        error_bar(&mut frame.scene, (x, low), (x, high), look.color);
-        let (low, high) = (
-            frame.x.clamped(point.cost.low()),
-            frame.x.clamped(point.cost.high()),
-        );
-        error_bar(&mut frame.scene, (low, y), (high, y), look.color);
+        error_bar(scene, (Bar::Level, y), &frame.x, &point.cost, look.color);
     }
     for place in places {
         look.mark(&mut frame.scene, place);

@@ -216,7 +216,7 @@ fn draw_raster(content: &mut Content, raster: &Raster, used: &mut Used) {
     ]);
     content.x_object(Name(name.as_bytes()));
     content.restore_state();
-    used.rasters.push(raster.clone());
+    used.rasters.push(raster.enlarged());
 }
 
 fn write_font(pdf: &mut Pdf, used: &Used) -> Result<(), FigureError> {

@@ -6,8 +6,7 @@ use super::font;
 use super::label::{self, Label};
 use super::scene::{Anchor, Item, Path, Raster, Scene, Segment, Text};
 use tiny_skia::{
-    FillRule, FilterQuality, LineCap, LineJoin, Paint, PathBuilder, Pixmap, PixmapPaint, Rect,
-    StrokeDash, Transform,
+    FillRule, LineCap, LineJoin, Paint, PathBuilder, Pixmap, PixmapPaint, StrokeDash, Transform,
 };
 use ttf_parser::OutlineBuilder;
 
@@ -167,27 +166,79 @@ fn draw_text(page: &mut Pixmap, text: &Text, zoom: Transform) {
     }
 }
 
+/// Draws a grid of cells over whole pixels; a pixel that several cells share is their mean.
 fn draw_raster(page: &mut Pixmap, raster: &Raster, zoom: Transform) -> Result<(), FigureError> {
-    let picture = pixels(raster)?;
-    let across = raster.width / raster.columns as f64;
-    let down = raster.height / raster.rows() as f64;
-    let place = zoom
-        .pre_translate(raster.x as f32, raster.y as f32)
-        .pre_scale(across as f32, down as f32);
-    if across * f64::from(zoom.sx) >= 1.0 && down * f64::from(zoom.sy) >= 1.0 {
-        let exact = PixmapPaint {
-            quality: FilterQuality::Nearest,
-            ..PixmapPaint::default()
-        };
-        page.draw_pixmap(0, 0, picture.as_ref(), &exact, place, None);
-    } else {
-        // More cells than pixels: each cell covers its share of a pixel.
-        for (index, cell) in raster.cells.iter().enumerate() {
-            let (column, row) = (index % raster.columns, index / raster.columns);
-            if let Some(area) = Rect::from_xywh(column as f32, row as f32, 1.0, 1.0) {
-                page.fill_rect(area, &paint(*cell, 1.0), place, None);
+    let zoom = f64::from(zoom.sx);
+    let ends = |from: f64, length: f64| {
+        let (first, last) = ((from * zoom).round(), ((from + length) * zoom).round());
+        (first as i32, (last - first).max(1.0) as usize)
+    };
+    let (left, width) = ends(raster.x, raster.width);
+    let (top, height) = ends(raster.y, raster.height);
+    let across = shares(raster.columns, width);
+    let down = shares(raster.rows(), height);
+    let mut picture = Pixmap::new(width as u32, height as u32)
+        .ok_or_else(|| failed("a raster without pixels"))?;
+    for (y, rows) in down.iter().enumerate() {
+        for (x, columns) in across.iter().enumerate() {
+            let mut sum = [0.0; 3];
+            for (row, tall) in rows {
+                for (column, wide) in columns {
+                    let cell = raster.cells[row * raster.columns + column];
+                    for (sum, channel) in sum.iter_mut().zip([cell.red, cell.green, cell.blue]) {
+                        *sum += f64::from(channel) * tall * wide;
+                    }
+                }
+            }
+            let [red, green, blue] = sum.map(|channel| channel.round() as u8);
+            picture.pixels_mut()[y * width + x] =
+                tiny_skia::ColorU8::from_rgba(red, green, blue, 255).premultiply();
+        }
+    }
+    page.draw_pixmap(
+        left,
+        top,
+        picture.as_ref(),
+        &PixmapPaint::default(),
+        Transform::identity(),
+        None,
+    );
+    Ok(())
+}
+
+/// For each pixel, the cells it lies on with their shares of it.
+fn shares(cells: usize, pixels: usize) -> Vec<Vec<(usize, f64)>> {
+    let scale = cells as f64 / pixels as f64;
+    let of = |pixel: usize| {
+        let (from, to) = (pixel as f64 * scale, (pixel + 1) as f64 * scale);
+        let last = (to.ceil() as usize).clamp(1, cells);
+        (from.floor() as usize..last)
+            .map(|cell| {
+                (
+                    cell,
+                    (to.min((cell + 1) as f64) - from.max(cell as f64)) / scale,
+                )
+            })
+            .filter(|(_, share)| *share > 0.0)
+            .collect()
+    };
+    (0..pixels).map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// A pixel is made of cells to exactly one.
+        #[test]
+        fn shares_sum_to_one(cells in 1_usize..300, pixels in 1_usize..300) {
+            for shares in shares(cells, pixels) {
+                let sum: f64 = shares.iter().map(|(_, share)| share).sum();
+                prop_assert!((sum - 1.0).abs() < 1e-9, "{sum}");
+                prop_assert!(shares.iter().all(|(cell, _)| *cell < cells));
             }
         }
     }
-    Ok(())
 }

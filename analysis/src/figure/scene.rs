@@ -4,6 +4,9 @@ use super::color::Color;
 use super::label::Label;
 use super::style;
 
+/// Dots in a point of a grid of cells in SVG and PDF: 300 an inch.
+const DOTS_PER_POINT: f64 = 300.0 / 72.0;
+
 /// A part of a path.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Segment {
@@ -80,6 +83,31 @@ pub(crate) struct Raster {
 impl Raster {
     pub(crate) fn rows(&self) -> usize {
         self.cells.len() / self.columns.max(1)
+    }
+
+    /// The same grid with each cell repeated until it is finer than print: viewers that blend
+    /// the cells of small pictures then blend what is equal.
+    pub(crate) fn enlarged(&self) -> Self {
+        let repeat = |points: f64, cells: usize| {
+            ((points * DOTS_PER_POINT / cells.max(1) as f64).ceil() as usize).max(1)
+        };
+        let across = repeat(self.width, self.columns);
+        let down = repeat(self.height, self.rows());
+        let mut cells = Vec::with_capacity(self.cells.len() * across * down);
+        for row in self.cells.chunks(self.columns.max(1)) {
+            let wide: Vec<Color> = row
+                .iter()
+                .flat_map(|cell| std::iter::repeat_n(*cell, across))
+                .collect();
+            for _ in 0..down {
+                cells.extend_from_slice(&wide);
+            }
+        }
+        Self {
+            columns: self.columns * across,
+            cells,
+            ..*self
+        }
     }
 
     /// Three bytes a cell.

@@ -121,7 +121,7 @@ fn write_text(out: &mut String, text: &Text) {
 }
 
 fn write_raster(out: &mut String, raster: &Raster) -> Result<(), FigureError> {
-    let image = png::cells(raster)?;
+    let image = png::cells(&raster.enlarged())?;
     let _ = write!(
         out,
         "<image x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" preserveAspectRatio=\"none\" \

@@ -3,8 +3,8 @@
 use super::data::{Axis, Estimate, Width, distinct, some};
 use super::frame::{Frame, Plan};
 use super::legend::{Entry, Sample};
-use super::marker::look;
-use super::scale::{check, domain};
+use super::marker::{Bar, error_bar, look};
+use super::scale::{check, domain, domain_of};
 use super::scene::{Stroke, closed};
 use super::style;
 use super::{Draw, Figure, FigureError};
@@ -84,10 +84,7 @@ impl Draw for Sweep {
         self.check()?;
         let points = || self.series.iter().flat_map(|series| &series.points);
         let across = domain(&self.x, points().map(|point| point.x))?;
-        let up = domain(
-            &self.y,
-            points().flat_map(|point| [point.y.low(), point.y.value, point.y.high()]),
-        )?;
+        let up = domain_of(&self.y, points().map(|point| point.y))?;
         let entry = |(index, series): (usize, &SweepSeries)| {
             let sample = if series.points.len() > MOST_MARKS {
                 Sample::Line(look(index))
@@ -138,9 +135,16 @@ fn draw_band(frame: &mut Frame, points: &[SweepPoint], index: usize) {
         .rev()
         .map(|point| place(point.x, point.y.low()));
     let outline: Vec<(f64, f64)> = above.chain(below).collect();
-    if let [upper, lower] = outline[..] {
+    if let [only] = points {
         // A single point has an interval, not a band.
-        super::marker::error_bar(&mut frame.scene, lower, upper, look(index).color);
+        let (bar, x) = (Bar::Upright, frame.x.position(only.x));
+        error_bar(
+            &mut frame.scene,
+            (bar, x),
+            &frame.y,
+            &only.y,
+            look(index).color,
+        );
     } else {
         frame.scene.veil(closed(&outline), look(index).color, BAND);
     }

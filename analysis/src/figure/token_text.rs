@@ -114,7 +114,7 @@ impl Draw for TokenText {
         let entries: Vec<Entry> = self.widths().into_iter().map(bits_entry).collect();
         let head = Head::new(
             self.title.as_deref(),
-            Legend::new(entries, page - 2.0 * MARGIN),
+            vec![Legend::new(entries, page - 2.0 * MARGIN)],
         );
         let placed = place(&self.tokens, page, MARGIN + head.height());
         let bottom = placed.last().map_or(0.0, |last| last.area.bottom());
@@ -163,7 +163,7 @@ fn place(tokens: &[TokenBits], page: f64, top: f64) -> Vec<Placed> {
             area: Area::new(left + x, y, width, GROUND),
         });
         x += width;
-        if token.text.ends_with('\n') {
+        if token.text.contains('\n') {
             x = 0.0;
             y += LINE;
         }
@@ -174,7 +174,7 @@ fn place(tokens: &[TokenBits], page: f64, top: f64) -> Vec<Placed> {
 /// The text with what cannot be seen made visible.
 pub(crate) fn visible(text: &str) -> String {
     let show = |character: char| match character {
-        '\n' => '↵',
+        '\n' => '¶',
         '\t' => '→',
         other if other.is_control() => '□',
         other => other,
