@@ -4,6 +4,8 @@
 //!
 //! Nothing here was measured: each title says so.
 
+#![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)] // made-up, small
+
 use smartkv_analysis::figure::{
     Ablation, AblationBar, Allocation, AllocationPanel, Attention, AttentionPanel, Axis,
     AxisFormat, AxisScale, Better, BudgetTrace, Cost, CostRow, Draw, Entropy, Estimate, Needle,
@@ -62,8 +64,8 @@ fn save(folder: &Path, name: &str, data: &dyn Draw) -> Result<(), Box<dyn Error>
     Ok(())
 }
 
-fn title(what: &str) -> Option<String> {
-    Some(format!("{what} (made-up data)"))
+fn title(what: &str) -> String {
+    format!("{what} (made-up data)")
 }
 
 fn cells() -> Vec<String> {
@@ -97,7 +99,7 @@ fn pareto<S: AsRef<str>>(names: &[S], width: Width) -> Pareto {
         points: (0..5).map(|step| point(strategy, step)).collect(),
     });
     Pareto {
-        title: title("Divergence against memory"),
+        title: Some(title("Divergence against memory")),
         cost: Axis::linear("Live bytes (share of f16)").with_format(AxisFormat::Percent),
         quality: Axis::log("Mean KL (nats)"),
         better: Better::Lower,
@@ -145,7 +147,7 @@ fn needle(names: &[&str], width: Width) -> Needle {
             .collect(),
     };
     Needle {
-        title: title("Needle in a haystack"),
+        title: Some(title("Needle in a haystack")),
         contexts: vec![512, 1024, 2048, 4096, 8192, 16384],
         depths: (0..7).map(|depth| f64::from(depth) / 6.0).collect(),
         panels: names.iter().enumerate().map(panel).collect(),
@@ -183,7 +185,7 @@ fn allocation(tokens: usize, layers: u32, width: Width) -> Allocation {
             .collect(),
     };
     Allocation {
-        title: title("Bits over tokens and layers"),
+        title: Some(title("Bits over tokens and layers")),
         first_token: 0,
         layers: (0..layers).collect(),
         panels: vec![panel("Keys", 1), panel("Values", 2)],
@@ -215,7 +217,7 @@ fn token_text() -> TokenText {
         });
     }
     TokenText {
-        title: title("Bits of each token"),
+        title: Some(title("Bits of each token")),
         tokens,
         width: Width::Single,
         cells: cells(),
@@ -229,7 +231,7 @@ fn ablation() -> Ablation {
         mark: (!mark.is_empty()).then(|| mark.to_owned()),
     };
     Ablation {
-        title: title("What each component contributes"),
+        title: Some(title("What each component contributes")),
         effect: Axis::linear("Change of mean KL when removed (nats)"),
         better: Better::Higher,
         bars: vec![
@@ -266,7 +268,7 @@ fn cost(width: Width) -> Cost {
     };
     let name = |part: &str| part.to_owned();
     Cost {
-        title: title("Memory and latency"),
+        title: Some(title("Memory and latency")),
         parts: ["Payload", "Metadata", "Window", "Policy"]
             .map(name)
             .to_vec(),
@@ -302,7 +304,7 @@ fn attention(panels: usize) -> Attention {
             .collect(),
     };
     Attention {
-        title: title("Attention"),
+        title: Some(title("Attention")),
         panels: (0..panels).map(panel).collect(),
         label: "Mean attention mass".to_owned(),
         block: 16,
@@ -318,7 +320,7 @@ fn entropy() -> Entropy {
         (layer != 5 || head != 3).then(|| 1.0 + early + 1.5 * noise(layer * 17 + head))
     };
     Entropy {
-        title: title("Entropy of attention"),
+        title: Some(title("Entropy of attention")),
         values: (0..30)
             .map(|layer| (0..9).map(|head| value(layer, head)).collect())
             .collect(),
@@ -344,7 +346,7 @@ fn budget() -> BudgetTrace {
             shares: (0..1000).map(|token| share(index, token)).collect(),
         });
     BudgetTrace {
-        title: title("Live bytes while decoding"),
+        title: Some(title("Live bytes while decoding")),
         series: series.collect(),
         budget: Some(0.3),
         width: Width::Single,
@@ -370,7 +372,7 @@ fn sweep() -> Sweep {
             points: (0..6).map(|step| point(strategy, step)).collect(),
         });
     Sweep {
-        title: title("Accuracy over context length"),
+        title: Some(title("Accuracy over context length")),
         x: Axis {
             scale: AxisScale::Log2,
             format: AxisFormat::Tokens,

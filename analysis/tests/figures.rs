@@ -1,5 +1,7 @@
 //! Figures from outside: well-formed, the same each time, honest about what cannot be drawn.
 
+#![allow(clippy::cast_precision_loss)] // counts in made-up data are small
+
 use proptest::prelude::*;
 use smartkv_analysis::figure::{
     Ablation, AblationBar, Allocation, AllocationPanel, Attention, AttentionPanel, Axis, Better,
@@ -282,7 +284,7 @@ fn every_figure_is_well_formed_and_stays_on_its_page() {
         let of: Vec<&str> = metadata
             .unwrap()
             .descendants()
-            .filter(|n| n.is_text())
+            .filter(roxmltree::Node::is_text)
             .filter_map(|n| n.text())
             .collect();
         assert_eq!(of, cells(), "{name}");

@@ -18,6 +18,8 @@ const BAR: f64 = 7.0;
 const ROW: f64 = 12.0;
 /// The part of a figure that names may take.
 const NAMES: f64 = 0.42;
+/// The part of the data area that marks may take.
+const MARKS: f64 = 0.5;
 
 /// Effects of components, one bar each.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -102,8 +104,13 @@ impl Draw for Ablation {
             .map(|mark| font::width(mark, SMALL) + GAP)
             .fold(0.0, f64::max);
         let room = (right - left).max(1.0);
-        let span = ends.1 - ends.0;
-        let mark = (mark.min(room / 4.0)) / room * span;
+        let sides = [
+            self.bars.iter().any(|bar| bar.effect.value < 0.0),
+            self.bars.iter().any(|bar| bar.effect.value >= 0.0),
+        ];
+        let sides = sides.into_iter().filter(|side| *side).count() as f64;
+        let mark = mark.min(room * MARKS / sides);
+        let mark = mark / (room - sides * mark) * (ends.1 - ends.0);
         if self.bars.iter().any(|bar| bar.effect.value < 0.0) {
             ends.0 -= mark;
         }

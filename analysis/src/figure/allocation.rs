@@ -19,9 +19,12 @@ use std::collections::BTreeSet;
 const MOST_COLUMNS: usize = 2000;
 /// The most bits that an element of the cache has.
 const MOST_BITS: u8 = 16;
-/// Height of a layer, and least and greatest height of a panel, in points.
+/// Height of a layer where its number has room, and where only some numbers do, in points.
+const NUMBERED_LAYER: f64 = 9.0;
 const LAYER: f64 = 4.0;
-const PANEL: (f64, f64) = (30.0, 120.0);
+/// Height of a panel of few layers and of many, in points.
+const FEW: f64 = 60.0;
+const MANY: f64 = 120.0;
 
 /// Bits of each token in each layer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -98,6 +101,14 @@ impl Allocation {
     }
 }
 
+fn panel_height(layers: usize) -> f64 {
+    let layers = layers as f64;
+    (layers * NUMBERED_LAYER)
+        .min(FEW)
+        .max(layers * LAYER)
+        .min(MANY)
+}
+
 /// The line of a legend for a bit-width.
 pub(crate) fn bits_entry(bits: u8) -> Entry {
     let name = match bits {
@@ -121,7 +132,7 @@ impl Draw for Allocation {
             .collect();
         let left = MARGIN + BODY + GAP + heat::row_names_width(&layers);
         let right = page - MARGIN - 3.0;
-        let height = (self.layers.len() as f64 * LAYER).clamp(PANEL.0, PANEL.1);
+        let height = panel_height(self.layers.len());
         let above = if self.panels.len() > 1 {
             SMALL + GAP
         } else {

@@ -143,7 +143,7 @@ impl Half {
     fn new(scene: &mut Scene, area: Area, axis: &Axis, high: f64) -> Self {
         let ends = (0.0, high);
         let scale = Scale::exact(axis.scale, ends, (area.left, area.right()));
-        let ticks = ticks::choose(axis.scale, axis.format, ends, (area.width / 26.0) as usize);
+        let ticks = ticks::choose(axis.scale, axis.format, ends, (area.width / 16.0) as usize);
         frame::upright_grid(scene, area, &scale, &ticks);
         frame::x_axis_below(scene, area, &scale, &ticks);
         let label = frame::with_unit(&axis.label, ticks.unit);

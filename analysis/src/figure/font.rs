@@ -15,6 +15,8 @@ pub(crate) const FAMILY: &str = "Liberation Sans, Arial, Helvetica, sans-serif";
 /// Height of capitals over the size: half of it centres text on a line.
 pub(crate) const CAPITAL: f64 = 0.71;
 
+/// Most characters from here on are wide (the first Hangul letter).
+const FIRST_WIDE: char = '\u{1100}';
 /// The share of a cut text that stands before the ellipsis.
 const HEAD: f64 = 0.6;
 
@@ -34,12 +36,21 @@ pub(crate) fn advance(glyph: GlyphId) -> f64 {
     f64::from(face().glyph_hor_advance(glyph).unwrap_or(0)) / f64::from(face().units_per_em())
 }
 
+/// How far a character moves the pen, in units of the size.
+///
+/// A viewer of the SVG takes what this font lacks from another one, where the scripts of East
+/// Asia are a full size wide; room is left for that.
+pub(crate) fn character_advance(character: char) -> f64 {
+    match face().glyph_index(character) {
+        Some(glyph) => advance(glyph),
+        None if character >= FIRST_WIDE => 1.0,
+        None => advance(GlyphId(0)),
+    }
+}
+
 /// The width of a text in points at a size in points.
 pub(crate) fn width(text: &str, size: f64) -> f64 {
-    text.chars()
-        .map(|character| advance(glyph(character)))
-        .sum::<f64>()
-        * size
+    text.chars().map(character_advance).sum::<f64>() * size
 }
 
 /// The text, its middle cut out so that it is at most `room` points wide: long names tend to
@@ -52,7 +63,7 @@ pub(crate) fn fit(text: &str, size: f64, room: f64) -> String {
     let take = |characters: &mut dyn Iterator<Item = char>, room: f64| -> Vec<char> {
         let mut used = 0.0;
         let fits = |character: &char| {
-            used += advance(glyph(*character)) * size;
+            used += character_advance(*character) * size;
             used <= room
         };
         characters.take_while(fits).collect()

@@ -247,7 +247,8 @@ mod tests {
         assert_eq!(steps.len(), 6);
         for pair in steps.windows(2) {
             // Right at the same quality, or down at the same cost.
-            let (level, upright) = (pair[0].1 == pair[1].1, pair[0].0 == pair[1].0);
+            let same = |a: f64, b: f64| (a - b).abs() < 1e-9;
+            let (level, upright) = (same(pair[0].1, pair[1].1), same(pair[0].0, pair[1].0));
             assert!(level != upright && pair[0].0 <= pair[1].0 && pair[0].1 <= pair[1].1);
         }
         assert!((steps[5].0 - frame.area.right()).abs() < 1e-9);

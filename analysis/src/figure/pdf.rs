@@ -181,12 +181,6 @@ fn draw_text(content: &mut Content, text: &Text, used: &mut Used) {
         } else {
             0.0
         };
-        let mut bytes = Vec::with_capacity(span.text.len() * 2);
-        for character in span.text.chars() {
-            let glyph = used.glyphs.remap(font::glyph(character).0);
-            used.characters.entry(glyph).or_insert(character);
-            bytes.extend(glyph.to_be_bytes());
-        }
         content.set_font(Name(b"F"), size as f32);
         // The page is flipped: glyphs are flipped back.
         content.set_text_matrix(if text.upwards {
@@ -196,10 +190,35 @@ fn draw_text(content: &mut Content, text: &Text, used: &mut Used) {
             let (x, y) = (text.x + along, text.y - rise);
             [1.0, 0.0, 0.0, -1.0, x as f32, y as f32]
         });
-        content.show(Str(&bytes));
+        show(content, &span.text, used);
         along += font::width(&span.text, size);
     }
     content.end_text();
+}
+
+/// Shows text at the pen; a box stands for what the font lacks, with the room that it has in
+/// the SVG.
+fn show(content: &mut Content, text: &str, used: &mut Used) {
+    let mut shown = content.show_positioned();
+    let mut items = shown.items();
+    let mut run = Vec::with_capacity(text.len() * 2);
+    for character in text.chars() {
+        let original = font::glyph(character);
+        let glyph = used.glyphs.remap(original.0);
+        run.extend(glyph.to_be_bytes());
+        if original.0 == 0 {
+            items.show(Str(&run));
+            run.clear();
+            // Positive numbers move the pen back, in thousandths of the size.
+            let missing = font::character_advance(character) - font::advance(original);
+            items.adjust((-1000.0 * missing) as f32);
+        } else {
+            used.characters.entry(glyph).or_insert(character);
+        }
+    }
+    if !run.is_empty() {
+        items.show(Str(&run));
+    }
 }
 
 fn draw_raster(content: &mut Content, raster: &Raster, used: &mut Used) {

@@ -161,7 +161,7 @@ fn draw_text(page: &mut Pixmap, text: &Text, zoom: Transform) {
                     .pre_scale(scale, -scale);
                 page.fill_path(&outline, &paint, FillRule::Winding, place, None);
             }
-            along += font::advance(glyph) * size;
+            along += font::character_advance(character) * size;
         }
     }
 }

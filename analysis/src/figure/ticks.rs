@@ -77,7 +77,6 @@ fn writing(scale: AxisScale, format: AxisFormat, largest: f64) -> Writing {
         unit: None,
     };
     match format {
-        AxisFormat::Number => plain,
         AxisFormat::Percent => Writing {
             factor: 0.01,
             suffix: "%",
@@ -105,7 +104,7 @@ fn writing(scale: AxisScale, format: AxisFormat, largest: f64) -> Writing {
             suffix: "k",
             unit: None,
         },
-        AxisFormat::Tokens => plain,
+        AxisFormat::Number | AxisFormat::Tokens => plain,
     }
 }
 
@@ -324,7 +323,7 @@ mod tests {
         let ticks = choose(
             AxisScale::Linear,
             AxisFormat::Bytes,
-            (0.0, 3.0 * 1048576.0),
+            (0.0, 3.0 * 1_048_576.0),
             4,
         );
         let said: Vec<String> = ticks.major.iter().map(|(_, label)| label.plain()).collect();
