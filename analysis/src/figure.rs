@@ -34,6 +34,7 @@ mod output;
 mod pareto;
 mod pdf;
 mod png;
+mod png_file;
 mod scale;
 mod scene;
 mod style;

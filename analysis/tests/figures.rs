@@ -364,6 +364,11 @@ fn a_png_has_the_size_of_its_resolution() {
     let png = figure.png(144.0).unwrap();
     assert_eq!(&png[..8], b"\x89PNG\r\n\x1a\n");
     assert_eq!(u32::from_be_bytes(png[16..20].try_into().unwrap()), 480);
+    let comment = format!("Cells\0\0\0\0\0{}", cells().join(" "));
+    assert!(
+        png.windows(comment.len())
+            .any(|window| window == comment.as_bytes())
+    );
     for resolution in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e9] {
         assert!(figure.png(resolution).is_err(), "{resolution}");
     }

@@ -26,7 +26,7 @@ impl Figure {
                 hint: "draw a part of it; the text of tokens can be written as HTML",
             });
         }
-        let svg = svg::write(&scene, title, cells)?;
+        let svg = svg::write(&scene, title, cells);
         Ok(Self {
             svg,
             scene,
@@ -66,7 +66,7 @@ impl Figure {
     /// # Errors
     /// When the resolution gives no pixel or too many.
     pub fn png(&self, dots_per_inch: f64) -> Result<Vec<u8>, FigureError> {
-        png::write(&self.scene, dots_per_inch)
+        png::write(&self.scene, &self.title, &self.cells, dots_per_inch)
     }
 
     /// Writes the SVG, whole or not at all.

@@ -4,6 +4,8 @@ use super::color::Color;
 use super::error::FigureError;
 use super::font;
 use super::label::{self, Label};
+use super::legend::one_line;
+use super::png_file;
 use super::scene::{Anchor, Item, Path, Raster, Scene, Segment, Text};
 use tiny_skia::{
     FillRule, LineCap, LineJoin, Paint, PathBuilder, Pixmap, PixmapPaint, StrokeDash, Transform,
@@ -15,8 +17,14 @@ const POINTS_PER_INCH: f64 = 72.0;
 /// A picture larger than this is not what anyone wanted.
 const MAX_PIXELS: f64 = 1.2e8;
 
-/// Draws the scene at a resolution in dots per inch.
-pub(crate) fn write(scene: &Scene, dots_per_inch: f64) -> Result<Vec<u8>, FigureError> {
+/// Draws the scene at a resolution in dots per inch; its title and the cells it comes from are
+/// comments of the file.
+pub(crate) fn write(
+    scene: &Scene,
+    title: &str,
+    cells: &[String],
+    dots_per_inch: f64,
+) -> Result<Vec<u8>, FigureError> {
     let zoom = dots_per_inch / POINTS_PER_INCH;
     let (width, height) = ((scene.width * zoom).round(), (scene.height * zoom).round());
     if !(width >= 1.0 && height >= 1.0 && width * height <= MAX_PIXELS) {
@@ -37,17 +45,24 @@ pub(crate) fn write(scene: &Scene, dots_per_inch: f64) -> Result<Vec<u8>, Figure
             Item::Raster(raster) => draw_raster(&mut page, raster, zoom)?,
         }
     }
-    encode(&page)
+    // The page is opaque: what is below its alpha is the colour itself.
+    let rgb: Vec<u8> = page
+        .pixels()
+        .iter()
+        .flat_map(|p| [p.red(), p.green(), p.blue()])
+        .collect();
+    let (title, cells) = (one_line(title), one_line(&cells.join(" ")));
+    let comments = [("Title", title.as_str()), ("Cells", cells.as_str())];
+    let comments: Vec<_> = comments
+        .into_iter()
+        .filter(|(_, text)| !text.is_empty())
+        .collect();
+    Ok(png_file::write(width as u32, &rgb, &comments))
 }
 
 /// The cells of a raster as a picture, one pixel each.
-pub(crate) fn cells(raster: &Raster) -> Result<Vec<u8>, FigureError> {
-    encode(&pixels(raster)?)
-}
-
-fn encode(page: &Pixmap) -> Result<Vec<u8>, FigureError> {
-    page.encode_png()
-        .map_err(|error| failed(&error.to_string()))
+pub(crate) fn cells(raster: &Raster) -> Vec<u8> {
+    png_file::write(raster.columns as u32, &raster.bytes(), &[])
 }
 
 fn failed(reason: &str) -> FigureError {
@@ -55,16 +70,6 @@ fn failed(reason: &str) -> FigureError {
         format: "PNG",
         reason: reason.to_owned(),
     }
-}
-
-fn pixels(raster: &Raster) -> Result<Pixmap, FigureError> {
-    let mut picture = Pixmap::new(raster.columns as u32, raster.rows() as u32)
-        .ok_or_else(|| failed("a raster without cells"))?;
-    for (pixel, cell) in picture.pixels_mut().iter_mut().zip(&raster.cells) {
-        let color = tiny_skia::ColorU8::from_rgba(cell.red, cell.green, cell.blue, 255);
-        *pixel = color.premultiply();
-    }
-    Ok(picture)
 }
 
 fn paint(color: Color, opacity: f64) -> Paint<'static> {

@@ -1,7 +1,6 @@
 //! A scene as SVG text.
 
 use super::color::Color;
-use super::error::FigureError;
 use super::font;
 use super::label::{self, Label};
 use super::png;
@@ -9,7 +8,7 @@ use super::scene::{Anchor, Item, Path, Raster, Scene, Segment, Stroke, Text};
 use std::fmt::Write as _;
 
 /// Writes the scene, its title and the cells it comes from.
-pub(crate) fn write(scene: &Scene, title: &str, cells: &[String]) -> Result<String, FigureError> {
+pub(crate) fn write(scene: &Scene, title: &str, cells: &[String]) -> String {
     let (width, height) = (number(scene.width), number(scene.height));
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}pt\" height=\"{height}pt\" \
@@ -33,12 +32,12 @@ pub(crate) fn write(scene: &Scene, title: &str, cells: &[String]) -> Result<Stri
         match item {
             Item::Path(path) => write_path(&mut out, path),
             Item::Text(text) => write_text(&mut out, text),
-            Item::Raster(raster) => write_raster(&mut out, raster)?,
+            Item::Raster(raster) => write_raster(&mut out, raster),
         }
         out.push('\n');
     }
     out.push_str("</svg>\n");
-    Ok(out)
+    out
 }
 
 fn write_path(out: &mut String, path: &Path) {
@@ -120,8 +119,8 @@ fn write_text(out: &mut String, text: &Text) {
     out.push_str("</text>");
 }
 
-fn write_raster(out: &mut String, raster: &Raster) -> Result<(), FigureError> {
-    let image = png::cells(&raster.enlarged())?;
+fn write_raster(out: &mut String, raster: &Raster) {
+    let image = png::cells(&raster.enlarged());
     let _ = write!(
         out,
         "<image x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" preserveAspectRatio=\"none\" \
@@ -132,7 +131,6 @@ fn write_raster(out: &mut String, raster: &Raster) -> Result<(), FigureError> {
         number(raster.height),
         base64(&image)
     );
-    Ok(())
 }
 
 /// A coordinate: hundredths of a point are finer than print.
