@@ -162,13 +162,15 @@ impl Draw for Allocation {
             }
         }
         let first = self.first_token as f64;
-        let ends = (first, first + tokens as f64);
+        // The last group may be short of tokens but is drawn as wide as the others.
+        let group = tokens.div_ceil(MOST_COLUMNS);
+        let ends = (first, first + (tokens.div_ceil(group) * group) as f64);
         let most = (last.width / 36.0) as usize;
         let position = Axis::linear("Token position").with_format(AxisFormat::Number);
         let marks = ticks::choose(AxisScale::Linear, position.format, ends, most);
         let scale = Scale::exact(AxisScale::Linear, ends, (left, right));
         frame::x_axis_below(&mut scene, last, &scale, &marks);
-        let label = match tokens.div_ceil(MOST_COLUMNS) {
+        let label = match group {
             1 => position.label,
             group => format!("Token position (most common bits of every {group})"),
         };
