@@ -5,7 +5,8 @@
 /// is on no front.
 #[must_use]
 pub fn non_dominated(points: &[[f64; 2]]) -> Vec<bool> {
-    let dominates = |a: &[f64; 2], b: &[f64; 2]| a[0] <= b[0] && a[1] <= b[1] && a != b;
+    let dominates =
+        |a: &[f64; 2], b: &[f64; 2]| a[0] <= b[0] && a[1] <= b[1] && (a[0] < b[0] || a[1] < b[1]);
     points
         .iter()
         .map(|point| {
