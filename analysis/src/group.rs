@@ -20,31 +20,19 @@ impl Row<'_> {
         self.cells.iter().map(|cell| cell.id.clone()).collect()
     }
 
-    /// What was measured, and on which model: only rows of equal setting can be ranked. The seed is
-    /// no part of it.
+    /// What was measured, and on which model: only rows of equal setting can be ranked. Neither the
+    /// seed is part of it nor what some strategies cannot do, as needles.
     #[must_use]
     pub fn setting(&self) -> String {
         let Some(cell) = self.cells.first() else {
             return String::new();
         };
-        let mut measure = cell.spec.measure.clone();
-        without_seeds(&mut measure);
         let model = &cell.spec.model;
+        let prefill = &cell.spec.prefill;
         format!(
-            "{} {:?} {:?} {} {measure}",
-            model.name, model.sha256, model.weights, cell.spec.prefill
+            "{} {:?} {:?} {prefill} {:?}",
+            model.name, model.sha256, model.weights, cell.protocol
         )
-    }
-}
-
-fn without_seeds(value: &mut serde_json::Value) {
-    match value {
-        serde_json::Value::Object(fields) => {
-            fields.retain(|name, _| name != "seed");
-            fields.values_mut().for_each(without_seeds);
-        }
-        serde_json::Value::Array(items) => items.iter_mut().for_each(without_seeds),
-        _ => {}
     }
 }
 

@@ -34,9 +34,11 @@ impl Pooled {
     #[must_use]
     pub fn of(rows: &[&Row<'_>], metric: &Metric) -> Option<Self> {
         let seeds = common_seeds(rows);
-        // Unit by unit, seed by seed: the values of the rows found so far.
-        let mut found: BTreeMap<&str, (usize, BTreeMap<usize, Vec<f64>>)> = BTreeMap::new();
-        for (place, row) in rows.iter().enumerate() {
+        // Unit by unit, seed by seed: the values of the rows found so far. Units stand in the order
+        // of the records, as in the records' own intervals.
+        let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut found: Vec<(usize, BTreeMap<usize, Vec<f64>>)> = Vec::new();
+        for (before, row) in rows.iter().enumerate() {
             for (index, &seed) in seeds.iter().enumerate() {
                 let cell = row.cells.iter().find(|cell| cell.spec.seed == seed)?;
                 let measured = cell.measurement(&metric.name)?;
@@ -44,11 +46,13 @@ impl Pooled {
                     return None;
                 }
                 for sample in &measured.samples {
-                    let (_, values) = found
-                        .entry(&sample.key)
-                        .or_insert_with(|| (sample.part, BTreeMap::new()));
-                    let values = values.entry(index).or_default();
-                    if values.len() == place {
+                    let place = *places.entry(&sample.key).or_insert_with(|| {
+                        found.push((sample.part, BTreeMap::new()));
+                        found.len() - 1
+                    });
+                    let values = found[place].1.entry(index).or_default();
+                    // Nothing of a unit that an earlier row lacks.
+                    if values.len() == before {
                         values.push(sample.value);
                     }
                 }
@@ -57,7 +61,7 @@ impl Pooled {
         let mut units: Vec<Unit> = Vec::new();
         let mut kinds: Vec<(usize, Vec<usize>)> = Vec::new();
         let mut strata = Vec::new();
-        for (part, values) in found.into_values() {
+        for (part, values) in found {
             let whole = values
                 .into_iter()
                 .filter(|(_, all)| all.len() == rows.len());

@@ -183,6 +183,16 @@ fn protocol(result: &Value) -> Vec<String> {
             "{windows} windows of {text}, {prefilled} tokens prefilled and {scored} scored"
         ));
     }
+    // What changes how hard the questions are; what is off is not said.
+    let options = result.get("options").and_then(Value::as_object);
+    for (name, value) in options.into_iter().flatten() {
+        match (name.as_str(), value) {
+            ("context_tokens", Value::Number(tokens)) => parts.push(format!("context {tokens}")),
+            ("query_aware", Value::Bool(true)) => parts.push("query-aware".into()),
+            ("style", Value::String(style)) => parts.push(format!("{style} prompts")),
+            _ => {}
+        }
+    }
     let tasks = result.get("tasks").and_then(Value::as_array);
     for task in tasks.into_iter().flatten() {
         let name = task.get("name").and_then(Value::as_str).unwrap_or("task");

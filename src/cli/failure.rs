@@ -44,6 +44,8 @@ fn hints(error: &anyhow::Error) -> Vec<String> {
             e.hints()
         } else if let Some(e) = cause.downcast_ref::<smartkv_eval::EvalError>() {
             e.hints()
+        } else if let Some(e) = cause.downcast_ref::<smartkv_analysis::AnalysisError>() {
+            e.hints()
         } else if let Some(e) = cause.downcast_ref::<BenchError>() {
             e.hints()
         } else {

@@ -142,10 +142,8 @@ mod tests {
     fn styles() {
         let change = number(0.123_4, Some((-0.05, 0.3)), Style::Change);
         assert_eq!(text(&change), r#"+12 None Some(("-5", "+30"))%"#);
-        assert_eq!(
-            text(&number(-0.000_000_1, None, Style::Plain)),
-            "-0.000000100 None None".replace("100 ", "100 ")
-        );
+        let tiny = number(-0.000_000_1, None, Style::Plain);
+        assert_eq!(text(&tiny), "-0.000000100 None None");
         assert_eq!(fixed(-0.001, 2), "0.00");
         assert_eq!(
             text(&number(1e9, None, Style::Whole)),
