@@ -1,17 +1,18 @@
 //! Numbers of records: that they are those of the record, and means of their own samples.
+#![expect(clippy::float_cmp, reason = "exact where it is exact")]
 
 mod common;
 
 use common::{Filled, printed};
 use serde_json::{Value, json};
 use smartkv_analysis::Study;
-use smartkv_analysis::measure::{Measurement, Reading, Sample, Scale};
+use smartkv_analysis::measure::{Measurement, Reading, Scale};
 use std::collections::BTreeSet;
 
 fn study_of(file: &str) -> Study {
     let mut filled = Filled::new();
-    filled.cell("a", json!({"strategy": file}), printed(file), 0);
-    filled.plan("one", &["strategy"], Value::Null);
+    filled.cell("a", &json!({"strategy": file}), printed(file), 0);
+    filled.plan("one", &["strategy"], &Value::Null);
     let study = filled.study("one");
     assert!(study.is_complete(), "{}", study.census());
     study
@@ -31,10 +32,12 @@ fn number(study: &Study, metric: &str) -> f64 {
 fn from_samples(one: &Measurement) -> f64 {
     let parts: BTreeSet<usize> = one.samples.iter().map(|sample| sample.part).collect();
     let mean_of = |part: &usize| {
-        let own: Vec<&Sample> = one.samples.iter().filter(|s| s.part == *part).collect();
-        own.iter().map(|sample| sample.value).sum::<f64>() / own.len() as f64
+        let own = one.samples.iter().filter(|s| s.part == *part);
+        let own: Vec<f64> = own.map(|sample| sample.value).collect();
+        smartkv_stats::mean(&own).expect("samples")
     };
-    let mean = parts.iter().map(mean_of).sum::<f64>() / parts.len() as f64;
+    let parts: Vec<f64> = parts.iter().map(mean_of).collect();
+    let mean = smartkv_stats::mean(&parts).expect("parts");
     match one.metric.scale {
         Scale::Mean => mean,
         Scale::ExpMean => mean.exp(),

@@ -1,5 +1,6 @@
 //! Statistics of rows: what a unit is, what seeds do, what is held against what.
 #![expect(clippy::float_cmp, reason = "exact where it is exact")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 mod common;
 
@@ -87,7 +88,7 @@ fn other_windows_under_another_seed_are_other_units() {
     let mut filled = Filled::new();
     filled.cell(
         "a",
-        json!({"strategy": "x", "seed": 0}),
+        &json!({"strategy": "x", "seed": 0}),
         printed("random-0.3-s0"),
         0,
     );
@@ -95,8 +96,8 @@ fn other_windows_under_another_seed_are_other_units() {
     for window in moved["samples"]["windows"].as_array_mut().unwrap() {
         window["start"] = (window["start"].as_u64().unwrap() + 7).into();
     }
-    filled.cell("b", json!({"strategy": "x", "seed": 1}), moved, 1);
-    filled.plan("p", &["strategy", "seed"], Value::Null);
+    filled.cell("b", &json!({"strategy": "x", "seed": 1}), moved, 1);
+    filled.plan("p", &["strategy", "seed"], &Value::Null);
     let study = filled.study("p");
     let rows = rows(&study);
     let own = estimate(&study, &rows[0], "kl_mean");
@@ -166,12 +167,12 @@ fn scores_of_zero_and_one_are_tested_by_mcnemar() {
     for strategy in ["tasks-uniform-2", "tasks-uniform-4"] {
         filled.cell(
             strategy,
-            json!({"strategy": strategy, "seed": 0}),
+            &json!({"strategy": strategy, "seed": 0}),
             printed(strategy),
             0,
         );
     }
-    filled.plan("p", &["strategy", "seed"], Value::Null);
+    filled.plan("p", &["strategy", "seed"], &Value::Null);
     let study = filled.study("p");
     let rows = rows(&study);
     let metric = study.metric("score.assoc_recall").unwrap();
@@ -227,7 +228,7 @@ fn the_front_and_its_areas() {
     for point in &front.points {
         let stability = point.stability.unwrap();
         assert!((0.0..=1.0).contains(&stability));
-        assert!(!(name(point.row) == "f16") || stability == 1.0);
+        assert!(name(point.row) != "f16" || stability == 1.0);
     }
     // A loss of 0 has no logarithm.
     let log =

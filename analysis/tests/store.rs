@@ -1,4 +1,5 @@
 //! Reading stores: what is not as it should be is named and costs nothing else.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 mod common;
 
@@ -13,12 +14,12 @@ fn damaged() -> Filled {
     for id in ["good", "old", "torn", "renamed", "newer", "failed"] {
         filled.cell(
             id,
-            json!({"strategy": id, "seed": 0}),
+            &json!({"strategy": id, "seed": 0}),
             printed("uniform-4-s0"),
             0,
         );
     }
-    filled.planned("missing", json!({"strategy": "missing", "seed": 0}));
+    filled.planned("missing", &json!({"strategy": "missing", "seed": 0}));
     let layout = filled.layout();
     let edit = |id: &str, change: &dyn Fn(&mut Value)| {
         let path = layout.cell(id);
@@ -28,7 +29,7 @@ fn damaged() -> Filled {
     };
     edit("old", &|cell| cell["schema"] = "smartkv.cell/0".into());
     edit("newer", &|cell| {
-        cell["result"]["schema"] = "smartkv.eval/2".into()
+        cell["result"]["schema"] = "smartkv.eval/2".into();
     });
     edit("renamed", &|cell| cell["id"] = "other".into());
     fs::write(layout.cell("torn"), "{\"schema\": \"smartkv.ce").unwrap();
@@ -36,7 +37,7 @@ fn damaged() -> Filled {
     let failure = json!({"class": "budget", "message": "too small", "hints": [], "attempts": 2});
     Filled::write(&layout.failure("failed"), &failure);
     fs::write(layout.run("good"), "nothing").unwrap();
-    filled.plan("p", &["strategy", "seed"], Value::Null);
+    filled.plan("p", &["strategy", "seed"], &Value::Null);
     filled
 }
 
@@ -121,8 +122,8 @@ fn empty_stores_say_so() {
         Err(AnalysisError::Empty { .. })
     ));
     let mut filled = Filled::new();
-    filled.planned("a", json!({"seed": 0}));
-    filled.plan("p", &["seed"], Value::Null);
+    filled.planned("a", &json!({"seed": 0}));
+    filled.plan("p", &["seed"], &Value::Null);
     let error = tables(&filled.study("p"), Kind::Summary, &Options::default()).unwrap_err();
     assert!(
         error

@@ -1,4 +1,5 @@
 //! Tables as text: what stands in them, and names that no format can be broken with.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 mod common;
 
@@ -57,7 +58,7 @@ fn hostile_names_stay_names() {
     let table = table_of(vec![row]);
     let expected = [
         r#"| a\_b%c\&d\#e,f"g"\|h\\i\$j\*k\~l^m\{n\}\[o\]\<p\>@q\`r'--s é π 汉 =t | 1.000 |"#,
-        r#"a\_b\%c\&d\#e,f\char34{}g\char34{}\textbar{}h\textbackslash{}i\$j{*}k\textasciitilde{}l\textasciicircum{}m\{n\}{[}o{]}\textless{}p\textgreater{}@q\char96{}r\char39{}-{}-s é π 汉 =t & 1.000 \\"#,
+        r"a\_b\%c\&d\#e,f\char34{}g\char34{}\textbar{}h\textbackslash{}i\$j{*}k\textasciitilde{}l\textasciicircum{}m\{n\}{[}o{]}\textless{}p\textgreater{}@q\char96{}r\char39{}-{}-s é π 汉 =t & 1.000 \\",
         "\"a_b%c&d#e,f\"\"g\"\"|h\\i$j*k~l^m{n}[o]<p>@q`r'--s é π 汉\n=t\",1\r\n",
         r#""a_b%c&d#e,f\"g\"|h\\i$j*k~l^m{n}[o]<p>@q`r'--s é π 汉 =t", "1.000","#,
     ];
@@ -239,12 +240,12 @@ fn an_ablation_says_what_is_above_one_percent() {
     ] {
         filled.cell(
             variant,
-            json!({"variant": variant, "seed": 0}),
+            &json!({"variant": variant, "seed": 0}),
             printed(file),
             0,
         );
     }
-    filled.plan("a", &["variant", "seed"], json!({"variant": "full"}));
+    filled.plan("a", &["variant", "seed"], &json!({"variant": "full"}));
     let table = &tables(&filled.study("a"), Kind::Ablation, &options()).unwrap()[0];
     let above = |variant: &str| match &find(table, &["kl_mean", variant])[6] {
         Entry::Text(text) => text.clone(),
@@ -263,12 +264,12 @@ fn tasks_have_tables_too() {
     for strategy in ["tasks-uniform-2", "tasks-uniform-4"] {
         filled.cell(
             strategy,
-            json!({"strategy": strategy, "seed": 0}),
+            &json!({"strategy": strategy, "seed": 0}),
             printed(strategy),
             0,
         );
     }
-    filled.plan("p", &["strategy", "seed"], Value::Null);
+    filled.plan("p", &["strategy", "seed"], &Value::Null);
     let study = filled.study("p");
     let table = &tables(&study, Kind::Summary, &options()).unwrap()[0];
     let names: Vec<&str> = table

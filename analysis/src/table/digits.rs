@@ -18,6 +18,9 @@ pub struct Written {
 /// Most decimals of any number.
 const MOST: i32 = 9;
 
+/// Most digits of a number, however narrow its spread: bytes that hardly differ between seeds.
+const MOST_DIGITS: i32 = 6;
+
 /// Writes a number and what belongs to it with the same decimals.
 #[must_use]
 pub fn written(number: &Number) -> Written {
@@ -66,9 +69,10 @@ pub fn decimals(number: &Number) -> usize {
     let told = told
         .map(|width| width * factor(number.style))
         .find(|width| *width > 0.0);
+    let first = exponent(number.value * factor(number.style));
     let wanted = match told {
-        Some(width) => 1 - exponent(width),
-        None => 3 - exponent(number.value * factor(number.style)),
+        Some(width) => (1 - exponent(width)).min(MOST_DIGITS - 1 - first),
+        None => 3 - first,
     };
     usize::try_from(wanted.clamp(0, MOST)).unwrap_or(0)
 }
@@ -134,6 +138,8 @@ mod tests {
         assert_eq!(text(&wide), r#"1234 None Some(("1000", "1500"))"#);
         let spread = number(0.5, None, Style::Plain).spread(Some(0.02));
         assert_eq!(text(&spread), r#"0.500 Some("0.020") None"#);
+        let narrow = number(0.299_999_85, None, Style::Plain).spread(Some(2e-7));
+        assert_eq!(text(&narrow), r#"0.300000 Some("0.000000") None"#);
         let point = number(1.0, Some((1.0, 1.0)), Style::Plain);
         assert_eq!(text(&point), r#"1.000 None Some(("1.000", "1.000"))"#);
     }

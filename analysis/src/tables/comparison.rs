@@ -102,7 +102,7 @@ pub(super) fn notes(cx: &Context<'_>, metrics: &[Metric], difference: &str) -> V
     )];
     if !logarithmic.is_empty() {
         notes.push(format!(
-            "Differences of {} are of the mean log-likelihood, in nats.",
+            "Differences of {} are of the mean negative log-likelihood, in nats.",
             logarithmic.join(", ")
         ));
     }

@@ -4,9 +4,10 @@ use super::Context;
 use super::summary::{count, style};
 use crate::error::Result;
 use crate::front::{Front, SWEPT, fronts};
-use crate::measure::{Better, Metric};
+use crate::measure::{Better, Kind, Metric};
 use crate::table::digits::{decimals, fixed};
 use crate::table::{Column, Entry, Number, Style, Table};
+use smartkv_stats::Bootstrap;
 
 /// For each metric, a table of points and one of areas.
 pub(super) fn tables(cx: &Context<'_>) -> Result<Vec<Table>> {
@@ -17,6 +18,13 @@ pub(super) fn tables(cx: &Context<'_>) -> Result<Vec<Table>> {
         )
     })?;
     let mut metrics = cx.compared_metrics()?;
+    metrics.retain(|metric| metric.kind != Kind::Memory);
+    if metrics.is_empty() {
+        return Err(cx.lacks(
+            "bytes have no front against bytes",
+            "name a --metric of quality or speed",
+        ));
+    }
     if cx.options.metrics.is_empty() {
         // One is enough unless more are asked for.
         metrics.truncate(1);
@@ -68,16 +76,17 @@ fn points(cx: &Context<'_>, bytes: &Metric, metric: &Metric, fronts: &[Front]) -
         table.rows.push(entries);
     }
     let left_out = cx.rows.len() - table.rows.len();
-    table.notes = vec![
+    let Bootstrap {
+        resamples, seed, ..
+    } = cx.options.bootstrap;
+    table.notes = vec![format!(
         "Front: no other row of the same model and protocol holds at most as many bytes and is at \
-         least as good, one of both strictly. Resamples draw the same windows or samples for all \
-         rows; bytes stay."
-            .into(),
-        cx.interval_note(),
-    ];
+         least as good, one of both strictly. {resamples} resamples (seed {seed}) draw the same \
+         windows or samples for all rows; bytes stay."
+    )];
     if left_out > 0 {
         table.notes.push(format!(
-            "{left_out} rows without bytes of their own or without the metric are left out."
+            "Rows left out, without bytes of their own or without the metric: {left_out}."
         ));
     }
     table
@@ -131,6 +140,14 @@ fn areas(cx: &Context<'_>, metric: &Metric, fronts: &[Front]) -> Table {
         ));
     }
     table.mark_best(&groups);
-    table.notes.push(cx.interval_note());
+    let Bootstrap {
+        resamples,
+        level,
+        seed,
+    } = cx.options.bootstrap;
+    table.notes.push(format!(
+        "Intervals: {}%, {resamples} resamples, seed {seed}; the reference stays.",
+        (level * 1e4).round() / 100.0
+    ));
     table
 }

@@ -80,12 +80,12 @@ impl Filled {
     }
 
     /// A planned cell with nothing behind it.
-    pub(crate) fn planned(&mut self, id: &str, labels: Value) {
+    pub(crate) fn planned(&mut self, id: &str, labels: &Value) {
         self.cells.push(json!({"id": id, "labels": labels}));
     }
 
     /// A finished cell, from what the program printed with this seed.
-    pub(crate) fn cell(&mut self, id: &str, labels: Value, printed: Value, seed: u64) {
+    pub(crate) fn cell(&mut self, id: &str, labels: &Value, printed: Value, seed: u64) {
         let (mut cell, run) = split(id, printed, seed);
         cell["cell"]["seed"] = seed.into();
         Self::write(&self.layout().cell(id), &cell);
@@ -94,7 +94,7 @@ impl Filled {
     }
 
     /// Writes the plan of all cells so far.
-    pub(crate) fn plan(&self, name: &str, axes: &[&str], baseline: Value) {
+    pub(crate) fn plan(&self, name: &str, axes: &[&str], baseline: &Value) {
         let plan = json!({
             "schema": "smartkv.plan/1", "name": name, "grid": "configs/sweeps/x.yaml",
             "title": null, "axes": axes, "baseline": baseline, "cells": self.cells,
@@ -180,13 +180,13 @@ pub(crate) fn sweep() -> Filled {
         {
             let labels = json!({"strategy": strategy, "budget": budget, "seed": seed});
             let id = format!("{place:030x}{seed:02}");
-            filled.cell(&id, labels, printed(&format!("{file}-s{seed}")), seed);
+            filled.cell(&id, &labels, printed(&format!("{file}-s{seed}")), seed);
         }
     }
     filled.plan(
         "budget",
         &["budget", "strategy", "seed"],
-        json!({"strategy": "smartkv"}),
+        &json!({"strategy": "smartkv"}),
     );
     filled
 }
