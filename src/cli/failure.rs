@@ -60,6 +60,10 @@ fn hints(error: &anyhow::Error) -> Vec<String> {
             e.hints()
         } else if let Some(e) = cause.downcast_ref::<ExperimentError>() {
             e.hints()
+        } else if let Some(e) = cause.downcast_ref::<smartkv_analysis::AnalysisError>() {
+            e.hints()
+        } else if let Some(e) = cause.downcast_ref::<smartkv_analysis::figure::FigureError>() {
+            e.hints()
         } else if let Some(e) = cause.downcast_ref::<BenchError>() {
             e.hints()
         } else {

@@ -18,6 +18,7 @@ mod output;
 mod session;
 mod strategies;
 mod sweep;
+mod tables;
 mod tasks;
 
 use clap::{Parser, Subcommand};
@@ -81,6 +82,8 @@ enum Command {
     Strategies(strategies::StrategiesArgs),
     /// List the tasks, or explain one.
     Tasks(tasks::TasksArgs),
+    /// Write the tables of finished experiments: means, comparisons, contributions, fronts.
+    Tables(tables::TablesArgs),
     /// Write a crate with a strategy of your own.
     New(new::NewArgs),
     /// List, fetch or describe models.
@@ -128,6 +131,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Generate(args) => generate::run(&args, &policy, global.json),
         Command::Strategies(args) => strategies::run(&args, global.json),
         Command::Tasks(args) => tasks::run(&args, global.json),
+        Command::Tables(args) => tables::run(&args, global.json),
         Command::New(args) => new::run(&args, global.json),
         Command::Models(args) => models::run(args, &policy, global.json),
         Command::Doctor(args) => doctor::run(args, &policy, global.json),

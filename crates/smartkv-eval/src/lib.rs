@@ -45,10 +45,8 @@ pub mod metrics;
 pub mod perplexity;
 pub mod progress;
 pub mod protocol;
-mod random;
 pub mod rows;
 pub mod speed;
-pub mod stats;
 mod stepper;
 pub mod subject;
 pub mod task;
@@ -67,8 +65,10 @@ pub use lockstep::{
 pub use perplexity::Perplexity;
 pub use progress::{NoProgress, Progress};
 pub use protocol::Protocol;
+pub use smartkv_stats as stats;
+pub use smartkv_stats::Bootstrap;
+use smartkv_stats::random;
 pub use speed::{PhaseTime, Rate, Speed, Timing};
-pub use stats::Bootstrap;
 pub use subject::{
     Measured, MemorySample, MemorySummary, Phase, StepInfo, Subject, UnitMemory, Unwatched, Watched,
 };

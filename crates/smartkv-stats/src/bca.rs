@@ -16,12 +16,24 @@ use crate::error::Result;
 /// Those of [`bootstrap_mean`](super::bootstrap_mean).
 pub fn bca_interval(units: &[f64], how: &Bootstrap) -> Result<Option<Interval>> {
     let (centre, means) = resampled_means(units, &[], how)?;
-    let b = float(means.len());
-    let below = means.partition_point(|&mean| mean < centre);
-    let up_to = means.partition_point(|&mean| mean <= centre);
+    // Leaving out unit i moves the mean by -(x_i - mean) / (n - 1).
+    let acceleration = acceleration(units.iter().map(|unit| unit - centre));
+    Ok(corrected(centre, &means, acceleration, how.level))
+}
+
+/// Percentiles of the sorted `resamples` of a statistic that is `centre` of all units, shifted for
+/// bias and skewness. `None` without resamples.
+pub(super) fn corrected(
+    centre: f64,
+    resamples: &[f64],
+    acceleration: f64,
+    level: f64,
+) -> Option<Interval> {
+    let b = float(resamples.len());
+    let below = resamples.partition_point(|&value| value < centre);
+    let up_to = resamples.partition_point(|&value| value <= centre);
     // Half of the ties count as below: discrete units tie often.
     let bias = normal_quantile(0.5 * (float(below) + float(up_to)) / b);
-    let acceleration = acceleration(units, centre);
     let corrected = |tail: f64| {
         let z = bias + normal_quantile(tail);
         let share = normal_cdf(bias + z / (1.0 - acceleration * z));
@@ -32,21 +44,17 @@ pub fn bca_interval(units: &[f64], how: &Bootstrap) -> Result<Option<Interval>> 
             tail
         }
     };
-    let tail = (1.0 - how.level) / 2.0;
-    let low = of_sorted(&means, corrected(tail));
-    let high = of_sorted(&means, corrected(1.0 - tail));
-    Ok(low.zip(high).map(|(low, high)| Interval {
-        low,
-        high,
-        level: how.level,
-    }))
+    let tail = (1.0 - level) / 2.0;
+    let low = of_sorted(resamples, corrected(tail));
+    let high = of_sorted(resamples, corrected(1.0 - tail));
+    low.zip(high)
+        .map(|(low, high)| Interval { low, high, level })
 }
 
-/// Skewness of the jackknife means over 6; 0 for equal units.
-fn acceleration(units: &[f64], centre: f64) -> f64 {
-    // Leaving out unit i moves the mean by -(x_i - mean) / (n - 1).
-    let moves = units.iter().map(|unit| unit - centre);
-    let (squares, cubes) = moves.fold((0.0, 0.0), |(squares, cubes): (f64, f64), m| {
+/// Skewness over 6 of what leaving out each unit takes from a statistic, centred; 0 where it takes
+/// nothing.
+pub(super) fn acceleration(taken: impl Iterator<Item = f64>) -> f64 {
+    let (squares, cubes) = taken.fold((0.0, 0.0), |(squares, cubes): (f64, f64), m| {
         (squares + m * m, cubes + m * m * m)
     });
     if squares > 0.0 {
@@ -76,7 +84,7 @@ pub fn bootstrap_p(units: &[f64], how: &Bootstrap) -> Result<f64> {
 #[expect(clippy::float_cmp, reason = "exact where it is exact")]
 mod tests {
     use super::*;
-    use crate::stats::{bootstrap_mean, mean};
+    use crate::{bootstrap_mean, mean};
 
     #[test]
     fn degenerate_units() {

@@ -1,7 +1,7 @@
 //! The paired bootstrap of a mean.
 
 use super::{float, mean, quantile::of_sorted, sign_flip};
-use crate::error::{EvalError, Result};
+use crate::error::{Result, StatsError};
 use crate::random::Draws;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -35,10 +35,14 @@ impl Bootstrap {
     /// No resamples, or a level outside `0..1`.
     pub fn check(&self) -> Result<()> {
         if self.resamples == 0 {
-            return Err(EvalError::parameter("bootstrap.resamples", 0, "at least 1"));
+            return Err(StatsError::parameter(
+                "bootstrap.resamples",
+                0,
+                "at least 1",
+            ));
         }
         if !(self.level > 0.0 && self.level < 1.0) {
-            return Err(EvalError::parameter(
+            return Err(StatsError::parameter(
                 "bootstrap.level",
                 self.level,
                 "between 0 and 1",
@@ -139,19 +143,19 @@ pub(super) fn resampled_means(
 ) -> Result<(f64, Vec<f64>)> {
     how.check()?;
     if !strata.is_empty() && strata.len() != units.len() {
-        return Err(EvalError::Statistics(format!(
+        return Err(StatsError::Input(format!(
             "{} strata for {} units",
             strata.len(),
             units.len()
         )));
     }
     if let Some(value) = units.iter().find(|value| !value.is_finite()) {
-        return Err(EvalError::Statistics(format!(
+        return Err(StatsError::Input(format!(
             "bootstrap of a value that is {value}"
         )));
     }
     let Some(centre) = mean(units) else {
-        return Err(EvalError::Statistics("bootstrap of no values".into()));
+        return Err(StatsError::Input("bootstrap of no values".into()));
     };
     let n = units.len();
     let mut own: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
@@ -181,7 +185,7 @@ pub(super) fn resampled_means(
 /// Different numbers of units, and those of [`bootstrap_mean`].
 pub fn paired_difference(a: &[f64], b: &[f64], how: &Bootstrap) -> Result<Difference> {
     if a.len() != b.len() {
-        return Err(EvalError::Statistics(format!(
+        return Err(StatsError::Input(format!(
             "paired comparison of {} with {} units",
             a.len(),
             b.len()

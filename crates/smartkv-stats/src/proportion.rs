@@ -1,7 +1,7 @@
 //! Accuracies: the Wilson interval of one, the exact `McNemar` test between two.
 
 use super::{Interval, float};
-use crate::error::{EvalError, Result};
+use crate::error::{Result, StatsError};
 use serde::{Deserialize, Serialize};
 
 /// Normal quantile of a two-sided 95% interval.
@@ -45,7 +45,7 @@ impl Proportion {
 /// No trials, or more successes than trials.
 pub fn wilson(successes: usize, trials: usize, z: f64, level: f64) -> Result<Interval> {
     if trials == 0 || successes > trials {
-        return Err(EvalError::Statistics(format!(
+        return Err(StatsError::Input(format!(
             "Wilson interval of {successes} successes in {trials} trials"
         )));
     }
@@ -103,7 +103,7 @@ pub fn mcnemar_exact(only_first: usize, only_second: usize) -> McNemar {
 /// Different numbers of outcomes.
 pub fn mcnemar_paired(first: &[bool], second: &[bool]) -> Result<McNemar> {
     if first.len() != second.len() {
-        return Err(EvalError::Statistics(format!(
+        return Err(StatsError::Input(format!(
             "paired comparison of {} with {} outcomes",
             first.len(),
             second.len()

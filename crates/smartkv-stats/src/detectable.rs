@@ -2,7 +2,7 @@
 
 use super::float;
 use super::special::{normal_quantile, t_quantile};
-use crate::error::{EvalError, Result};
+use crate::error::{Result, StatsError};
 use serde::{Deserialize, Serialize};
 
 /// The errors a comparison may make.
@@ -32,11 +32,11 @@ impl Power {
     pub fn check(&self) -> Result<()> {
         if !(self.alpha > 0.0 && self.alpha < 0.5) {
             let expected = "between 0 and 0.5";
-            return Err(EvalError::parameter("power.alpha", self.alpha, expected));
+            return Err(StatsError::parameter("power.alpha", self.alpha, expected));
         }
         if !(self.power >= 0.5 && self.power < 1.0) {
             let expected = "at least 0.5 and below 1";
-            return Err(EvalError::parameter("power.power", self.power, expected));
+            return Err(StatsError::parameter("power.power", self.power, expected));
         }
         Ok(())
     }
@@ -56,7 +56,7 @@ pub fn detectable_mean(deviation: f64, pairs: usize, how: &Power) -> Result<Opti
     how.check()?;
     if !(deviation >= 0.0 && deviation.is_finite()) {
         let expected = "a finite number, at least 0";
-        return Err(EvalError::parameter("deviation", deviation, expected));
+        return Err(StatsError::parameter("deviation", deviation, expected));
     }
     if pairs < 2 {
         return Ok(None);
@@ -79,7 +79,7 @@ pub fn detectable_mcnemar(discordant: f64, pairs: usize, how: &Power) -> Result<
     how.check()?;
     if !(0.0..=1.0).contains(&discordant) {
         let expected = "between 0 and 1";
-        return Err(EvalError::parameter("discordant", discordant, expected));
+        return Err(StatsError::parameter("discordant", discordant, expected));
     }
     let n = float(pairs);
     let see = normal_quantile(1.0 - how.alpha / 2.0);

@@ -3,9 +3,9 @@
 
 use proptest::prelude::*;
 use serde_json::Value;
-use smartkv_eval::stats::{
-    Bootstrap, Power, bca_interval, bootstrap_p, cliffs_delta, cohens_d_z, detectable_mcnemar,
-    detectable_mean, holm, paired_t, sign_flip, special, wilcoxon,
+use smartkv_stats::{
+    Bootstrap, Power, Resampled, bca_interval, bootstrap_p, cliffs_delta, cohens_d_z,
+    detectable_mcnemar, detectable_mean, holm, hypervolume, paired_t, sign_flip, special, wilcoxon,
 };
 
 fn golden(key: &str) -> Value {
@@ -106,6 +106,43 @@ fn bca_intervals() {
             let tolerance = (high - low) / 50.0;
             assert!((got - want).abs() < tolerance, "{got}, expected {want}");
         }
+    }
+}
+
+/// The same of a statistic that is no mean.
+#[test]
+fn bca_intervals_of_ratios() {
+    let how = Bootstrap {
+        resamples: 200_000,
+        ..Bootstrap::default()
+    };
+    let golden = golden("ratio_of_means");
+    assert_eq!(rows(&golden).len(), 2);
+    for case in rows(&golden) {
+        let (a, b) = (numbers(&case["a"]), numbers(&case["b"]));
+        let sum = |units: &[f64], places: &[usize]| places.iter().map(|&i| units[i]).sum::<f64>();
+        let ratio = |places: &[usize]| sum(&b, places) / sum(&a, places) - 1.0;
+        let got = Resampled::of(&vec![0; a.len()], &how, ratio).unwrap();
+        close(got.value, number(&case["value"]), 1e-12, "ratio");
+        let (low, high) = (number(&case["low"]), number(&case["high"]));
+        let interval = got.interval().expect("finite ratios");
+        for (got, want) in [(interval.low, low), (interval.high, high)] {
+            let tolerance = (high - low) / 50.0;
+            assert!((got - want).abs() < tolerance, "{got}, expected {want}");
+        }
+    }
+}
+
+#[test]
+fn hypervolumes() {
+    let golden = golden("hypervolume");
+    assert_eq!(rows(&golden).len(), 2);
+    let pair = |value: &Value| <[f64; 2]>::try_from(numbers(value)).expect("two costs");
+    for case in rows(&golden) {
+        let points: Vec<[f64; 2]> = rows(&case["points"]).iter().map(pair).collect();
+        let area = hypervolume(&points, pair(&case["reference"]));
+        let (want, tolerance) = (number(&case["value"]), number(&case["tolerance"]));
+        assert!((area - want).abs() < tolerance, "{area}, expected {want}");
     }
 }
 

@@ -89,6 +89,30 @@ def table(f, *axes):
     return [row for row in rows if np.isfinite(row[-1])]
 
 
+def ratio_of_means(a, b):
+    """Paired: the same places are drawn from both."""
+    def statistic(a, b, axis):
+        return np.mean(b, axis=axis) / np.mean(a, axis=axis) - 1
+    ci = stats.bootstrap(
+        (np.array(a), np.array(b)), statistic, paired=True, n_resamples=400_000, batch=20_000,
+        method="BCa", rng=np.random.default_rng(15),
+    ).confidence_interval
+    return {"a": a, "b": b, "value": float(np.mean(b) / np.mean(a) - 1), "low": float(ci.low),
+            "high": float(ci.high)}
+
+
+def hypervolume(points, reference):
+    """The share of a fine grid that some point dominates, times its area: SciPy has none."""
+    corner, cells = np.array(reference), 4000
+    middles = (np.arange(cells) + 0.5) / cells
+    x, y = np.meshgrid(middles * corner[0], middles * corner[1])
+    covered = np.zeros_like(x, dtype=bool)
+    for px, py in points:
+        covered |= (x >= px) & (y >= py)
+    return {"points": points, "reference": reference,
+            "value": float(covered.mean() * corner.prod()), "tolerance": 2 / cells * 4}
+
+
 exact6 = every_resample(units6)
 bca20 = stats.bootstrap(
     (np.array(units20),), np.mean, n_resamples=400_000, batch=20_000, method="BCa",
@@ -137,6 +161,17 @@ json.dump(
             {"units": units, "mean": float(np.mean(units)), "low": float(ci.low),
              "high": float(ci.high)}
             for units, ci in [(units20, bca20), (tail40, bca40)]
+        ],
+        "ratio_of_means": [
+            ratio_of_means(tail40, [round(1.3 * x + 0.02, 6) for x in tail40]),
+            ratio_of_means(
+                [round(x + 0.2, 6) for x in units20],
+                [round(float(y), 6) for y in np.random.default_rng(6).gamma(2.0, 0.05, 20)],
+            ),
+        ],
+        "hypervolume": [
+            hypervolume([[0.2, 0.9], [0.3, 0.5], [0.31, 0.7], [0.6, 0.1]], [1.0, 1.0]),
+            hypervolume([[0.05, 1.5], [0.5, 0.3], [1.2, 0.1], [0.7, 2.5]], [1.0, 2.0]),
         ],
         "bootstrap_p": {
             "units": units6,

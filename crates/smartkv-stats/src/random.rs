@@ -6,11 +6,12 @@ use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 
 /// A `ChaCha8` stream keyed by up to four numbers.
-pub(crate) struct Draws(ChaCha8Rng);
+pub struct Draws(ChaCha8Rng);
 
 impl Draws {
     /// The stream of this key: any part of an experiment can be drawn alone.
-    pub(crate) fn keyed(key: [u64; 4]) -> Self {
+    #[must_use]
+    pub fn keyed(key: [u64; 4]) -> Self {
         let mut seed = [0; 32];
         for (bytes, part) in seed.chunks_exact_mut(8).zip(key) {
             bytes.copy_from_slice(&part.to_le_bytes());
@@ -19,20 +20,20 @@ impl Draws {
     }
 
     /// A number in `0..n`, uniform up to a bias of `n / 2^64`; 0 when `n` is 0.
-    pub(crate) fn below(&mut self, n: usize) -> usize {
+    pub fn below(&mut self, n: usize) -> usize {
         let wide = u128::from(self.0.next_u64()) * (n as u128);
         usize::try_from(wide >> 64).unwrap_or(0)
     }
 
     /// Puts `items` into a random order.
-    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last + 1));
         }
     }
 
     /// `count` different numbers of `0..n`, at most all of them, in a random order.
-    pub(crate) fn distinct(&mut self, count: usize, n: usize) -> Vec<usize> {
+    pub fn distinct(&mut self, count: usize, n: usize) -> Vec<usize> {
         // The first places of a shuffle of `0..n`, of which only those moved are written down.
         let mut moved = BTreeMap::new();
         let draw = |place: usize| {

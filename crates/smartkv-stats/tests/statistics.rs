@@ -1,7 +1,7 @@
 //! Statistics against `SciPy` and `NumPy`; `golden/stats.py` made the numbers.
 
 use serde::Deserialize;
-use smartkv_eval::stats::{
+use smartkv_stats::{
     Bootstrap, Quantiles, Z_95, Z_99, bootstrap_mean, mcnemar_exact, paired_difference, wilson,
 };
 
