@@ -49,7 +49,7 @@ pub fn one_cell(
         Err(error) if store_error(&error).is_some() => return Err(error),
         Err(error) => {
             let failure = store.fail(Failure::of(cell, &error))?;
-            return Ok(CellOutcome::Failed(failure.class, failure.error));
+            return Ok(CellOutcome::Failed(failure.class, failure.message));
         }
     };
     let mut facts = json!({

@@ -221,7 +221,7 @@ fn outcome(
         Held::Record(_) => return Ok(Some(CellOutcome::Done)),
         // The process has recorded its failure.
         Held::Failure(failure) if code == Some(1) => {
-            return Ok(Some(CellOutcome::Failed(failure.class, failure.error)));
+            return Ok(Some(CellOutcome::Failed(failure.class, failure.message)));
         }
         _ => {}
     }
@@ -249,7 +249,7 @@ fn outcome(
         format!("{what}: {said}")
     };
     let failure = store.fail(Failure::new(&cell.cell, class, error))?;
-    Ok(Some(CellOutcome::Failed(failure.class, failure.error)))
+    Ok(Some(CellOutcome::Failed(failure.class, failure.message)))
 }
 
 #[cfg(unix)]
