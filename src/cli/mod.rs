@@ -1,5 +1,6 @@
 //! The command line: one thin file a command.
 
+mod analyze;
 mod ask;
 mod bar;
 mod bench;
@@ -66,6 +67,8 @@ enum Command {
     Compare(Box<compare::CompareArgs>),
     /// Measure speed and memory of strategies side by side: prefill, decode by context, bandwidth.
     Bench(Box<bench::BenchArgs>),
+    /// Look closely: attention, and what rounding does to it; bytes, times and errors.
+    Analyze(analyze::AnalyzeArgs),
     /// Learn a strategy's parameters from a model and a text; write a configuration file.
     Calibrate(calibrate::CalibrateArgs),
     /// Stream text through a strategy and show the bytes of its cache.
@@ -115,6 +118,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Eval(args) => eval::run(*args, &policy, global.json),
         Command::Compare(args) => compare::run(&args, &policy, global.json),
         Command::Bench(args) => bench::run(&args, &policy, global.json),
+        Command::Analyze(args) => analyze::run(args, &policy, global.json),
         Command::Calibrate(args) => calibrate::run(&args, &policy, global.json),
         Command::Generate(args) => generate::run(&args, &policy, global.json),
         Command::Strategies(args) => strategies::run(&args, global.json),

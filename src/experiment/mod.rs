@@ -1,5 +1,6 @@
 //! Measuring or calibrating one strategy on one model: settings in, one record out.
 
+pub mod analyze;
 mod calibrate;
 mod compare;
 mod evaluate;
