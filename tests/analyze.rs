@@ -1,6 +1,13 @@
 //! `smartkv analyze`: what its records say, and what it refuses.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    clippy::float_cmp,
+    reason = "helpers of tests may panic as tests do; small counts, and bytes, are exact"
+)]
 
 #[path = "analyze/attention.rs"]
 mod attention;

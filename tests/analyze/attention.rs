@@ -193,7 +193,8 @@ fn the_bits_of_every_token_are_told() {
                 let index = symbols.iter().position(|s| *s == place).unwrap();
                 rows[index] += 1;
                 let entry = &legend[index];
-                bits += (number(&entry["key_bits"]) + number(&entry["value_bits"])) / 2.0;
+                let halves = ["key_bits", "value_bits"].map(|half| number(&entry[half]));
+                bits += f64::midpoint(halves[0], halves[1]);
             }
         }
         assert_eq!(at["rows"], Value::from(rows));

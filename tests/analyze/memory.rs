@@ -84,8 +84,9 @@ fn points_follow_the_cache_over_time() {
 }
 
 #[test]
-fn chunks_of_a_prompt_are_points_too() {
-    let args = ["--strategy", "kivi", "--prefill", "quantized", "--json"];
+fn blocks_that_wait_for_company_are_predicted() {
+    let kivi = ["--strategy", "kivi", "--set", "group_size=16"];
+    let args = [&kivi[..], &["--prefill", "quantized", "--json"]].concat();
     let long = ["--prefill-tokens", "200", "--tokens", "20"];
     let record = json(&run(&[&tiny("memory", &long)[..], &args].concat()));
     assert_eq!(record["prefill"], "quantized");

@@ -119,7 +119,8 @@ fn over_time(record: &MemoryRecord, title: &str) -> String {
     let points = &record.points;
     let step = points.len().div_ceil(SHOWN).max(1);
     let shown = |index: usize, point: &Point| {
-        point.phase == "prefill" || index % step == 0 || index + 1 == points.len()
+        let ends = point.tokens == record.prompt_tokens || index + 1 == points.len();
+        point.phase == "prefill" || index.is_multiple_of(step) || ends
     };
     let rows = points
         .iter()
@@ -153,12 +154,15 @@ fn ratio(part: u64, of: u64) -> String {
     format!("{:.4}", part as f64 / of.max(1) as f64)
 }
 
+/// One part out of the four, or all.
+type Part = fn(&Parts) -> u64;
+
 /// The end, part by part.
 fn parts(record: &MemoryRecord) -> String {
     let Some(last) = record.points.last() else {
         return String::new();
     };
-    let parts: [(&str, fn(&Parts) -> u64); 5] = [
+    let parts: [(&str, Part); 5] = [
         ("codes", |p| p.payload_bytes),
         ("scales, positions", |p| p.metadata_bytes),
         ("f16 window", |p| p.window_bytes),

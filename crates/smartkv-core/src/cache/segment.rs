@@ -318,7 +318,7 @@ impl Segment {
             payload: self.k.payload_bytes() + self.v.payload_bytes(),
             metadata: self.k.metadata_bytes()
                 + self.v.metadata_bytes()
-                + size_of::<u32>() * self.seen_positions().len()
+                + size_of_val(self.seen_positions())
                 + bounds.0,
             scores: size_of::<f32>() * (self.scores.len() + self.memory.len()),
             allocated: self.k.allocated_bytes() + self.v.allocated_bytes() + columns + bounds.1,

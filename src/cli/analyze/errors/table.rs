@@ -137,6 +137,14 @@ fn line(text: &str) -> String {
     format!("{cut}…")
 }
 
+/// An answer; none was generated where a continuation was forced.
+fn said(text: &str) -> String {
+    if text.is_empty() {
+        return "(no text)".to_string();
+    }
+    line(text)
+}
+
 fn worst_sample(sample: &WorstSample) -> String {
     let part = if sample.part.is_empty() {
         String::new()
@@ -159,8 +167,8 @@ fn worst_sample(sample: &WorstSample) -> String {
         text,
         "\n  right  {}\n  f16    {}\n  here   {}\n",
         line(&sample.answers.join(" | ")),
-        line(&sample.text_f16),
-        line(sample.failure.as_ref().unwrap_or(&sample.text)),
+        said(&sample.text_f16),
+        said(sample.failure.as_ref().unwrap_or(&sample.text)),
     );
     text
 }

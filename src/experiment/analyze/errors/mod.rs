@@ -180,12 +180,12 @@ fn sample_loss(sample: &Asked) -> (f64, f64) {
 }
 
 /// So many of each strategy with the largest loss, the worst first, the earlier among equals.
-fn worst<'a, T>(
-    all: &'a [T],
+fn worst<T>(
+    all: &[T],
     count: usize,
     strategy: impl Fn(&T) -> &String,
     loss: impl Fn(&T) -> (f64, f64),
-) -> Vec<&'a T> {
+) -> Vec<&T> {
     let mut strategies: Vec<&String> = all.iter().map(&strategy).collect();
     strategies.sort();
     strategies.dedup();

@@ -161,7 +161,7 @@ impl Records {
         );
         let needles = own.into_iter().zip(f16);
         self.asked
-            .extend(needles.map(|(own, f16)| own.asked(&strategy, f16)));
+            .extend(needles.map(|(own, f16)| own.asked(&strategy, &f16)));
         let environment = record.get("environment");
         let text = |name| Some(environment?.get(name)?.as_str()?.to_string());
         self.evaluations.push(Evaluated {
@@ -264,7 +264,7 @@ struct NeedleIn {
 }
 
 impl NeedleIn {
-    fn asked(self, strategy: &str, f16: Self) -> Asked {
+    fn asked(self, strategy: &str, f16: &Self) -> Asked {
         let answered = |needle: &Self| Answered {
             score: f64::from(u8::from(needle.correct)),
             text: needle.prediction.clone(),
@@ -279,7 +279,7 @@ impl NeedleIn {
             id: String::new(),
             context_tokens: self.context_tokens,
             depth_percent: Some(f64::from(self.depth_percent)),
-            f16: answered(&f16),
+            f16: answered(f16),
             own: answered(&self),
             answers: vec![self.value],
             kl_nats: None,

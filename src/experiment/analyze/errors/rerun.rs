@@ -319,6 +319,9 @@ fn run(
     })
 }
 
+/// Numbers of the tokens of a window.
+type Column = fn(&RerunWindow) -> &[f32];
+
 /// Tokens of all windows by how hard they were for f16, and how sure it was.
 pub(super) fn token_groups(rerun: &[RerunWindow]) -> Vec<TokenGroup> {
     let mut strategies: Vec<&String> = rerun.iter().map(|w| &w.window.strategy).collect();
@@ -331,7 +334,7 @@ pub(super) fn token_groups(rerun: &[RerunWindow]) -> Vec<TokenGroup> {
                 .iter()
                 .filter(|window| &window.window.strategy == strategy)
         };
-        let columns: [(&'static str, fn(&RerunWindow) -> &[f32]); 2] = [
+        let columns: [(&'static str, Column); 2] = [
             ("f16_nll", |window| &window.nll_f16_tokens),
             ("f16_max_p", |window| &window.max_p_f16_tokens),
         ];

@@ -126,10 +126,10 @@ impl Prediction {
         let mut parts = Parts::default();
         for lane in 0..self.shape.lanes() {
             let census = cache.lane_census(layer, lane);
-            for tier in 0..self.layout.tiers.len() {
-                parts += self.tier(layer, tier, census[tier] as u64);
+            let (window, tiers) = census.split_last().map_or((0, &[][..]), |(w, t)| (*w, t));
+            for (tier, &rows) in tiers.iter().enumerate() {
+                parts += self.tier(layer, tier, rows as u64);
             }
-            let window = census.last().copied().unwrap_or(0);
             parts += self.window(window as u64);
             let fitted = usize::from(window < seen);
             parts.policy_bytes += self.lane[fitted];
