@@ -17,6 +17,7 @@ mod output;
 mod session;
 mod strategies;
 mod tasks;
+mod track;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
