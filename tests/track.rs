@@ -9,6 +9,8 @@ mod failures;
 mod golden;
 #[path = "track/program.rs"]
 mod program;
+#[path = "track/real.rs"]
+mod real;
 #[path = "track/recorded.rs"]
 mod recorded;
 #[path = "track/resumed.rs"]
@@ -35,7 +37,7 @@ const FAST: Pace = Pace {
     system: Duration::from_secs(60),
     backoff: Duration::from_millis(5),
     longest_backoff: Duration::from_millis(40),
-    outage: Duration::from_millis(400),
+    outage: Duration::from_secs(60),
     goodbye: Duration::from_secs(20),
 };
 

@@ -305,7 +305,12 @@ impl Uploader {
                     failure.reason
                 )));
             }
-            if self.shared.wait(wait, |state| state.abandoned) {
+            // At the end there is no time for long waits: one more attempt at once, unless the
+            // server said when.
+            let hurry = failure.retry_after.is_none() && !self.shared.read(|state| state.closed);
+            self.shared
+                .wait(wait, |state| state.abandoned || (hurry && state.closed));
+            if self.shared.read(|state| state.abandoned) {
                 return Err(Stop::Abandoned);
             }
         }

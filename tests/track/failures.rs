@@ -163,7 +163,13 @@ fn refusals_are_not_tried_again() {
 fn a_server_that_stays_away_is_given_up() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::failing(|_, _| Some(fault(500)));
-    let said = track(&server, dir.path());
+    let pace = Pace {
+        outage: Duration::from_millis(200),
+        ..FAST
+    };
+    let (mut settings, said) = online(&server, dir.path());
+    settings.pace = pace;
+    Run::start(settings, RunInfo::default()).finish(0);
     assert_eq!(said.warnings(), 1, "{}", said.all());
     assert!(said.all().contains("HTTP 500"), "{}", said.all());
     assert!(server.requests().len() > 2);
@@ -174,13 +180,35 @@ fn a_server_that_stays_away_is_given_up() {
     let (mut settings, said) = online(&server, dir.path());
     settings.base_url = "http://127.0.0.1:9".to_owned();
     settings.dir = dir.path().join("other");
+    settings.pace = pace;
     Run::start(settings, RunInfo::default()).finish(0);
     assert_eq!(said.warnings(), 1, "{}", said.all());
 }
 
 #[test]
+fn a_run_that_ends_tries_once_more() {
+    let server = Server::failing(|request, before| {
+        (request.operation() == "UpsertBucket" && before == 0).then(|| fault(503))
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let (mut settings, said) = online(&server, dir.path());
+    // Otherwise the next attempt would come after an hour.
+    settings.pace = Pace {
+        backoff: Duration::from_secs(3600),
+        longest_backoff: Duration::from_secs(3600),
+        outage: Duration::from_secs(36_000),
+        ..FAST
+    };
+    let run = Run::start(settings, RunInfo::default());
+    until("the failure", || server.requests().len() == 1);
+    run.finish(0);
+    assert_eq!(said.warnings(), 0, "{}", said.all());
+    assert_eq!(server.streamed().last().unwrap()["complete"], true);
+}
+
+#[test]
 fn a_run_that_ends_does_not_wait_for_a_server_that_is_silent() {
-    // It answers nothing useful, and would be tried for an hour.
+    // It would be tried for an hour.
     let server = Server::failing(|_, _| Some(fault(500)));
     let dir = tempfile::tempdir().unwrap();
     let (mut settings, said) = online(&server, dir.path());

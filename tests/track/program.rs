@@ -3,7 +3,10 @@
 use super::golden::extended;
 use super::server::{Behaviour, Server};
 use super::{KEY, until};
+use prost::Message as _;
 use serde_json::Value;
+use smartkv::track::SpoolReader;
+use smartkv::track::proto::{Kind, Record};
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -178,4 +181,79 @@ fn an_evaluation_does_not_fail_with_its_tracking() {
     let output = eval(dir.path(), &[], &["--wandb", "sometimes"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("online, offline or disabled"));
+}
+
+#[test]
+fn a_killed_evaluation_leaves_a_file_that_can_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    // Long enough that it does not end before it is killed.
+    let license = concat!(env!("CARGO_MANIFEST_DIR"), "/LICENSE-APACHE");
+    let text = std::fs::read_to_string(license).unwrap().repeat(40);
+    std::fs::write(dir.path().join("long.txt"), text).unwrap();
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/tiny-llama");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_smartkv"));
+    command
+        .args([
+            "eval", "--wandb", "offline", "--model", model, "--text", "long.txt",
+        ])
+        .args(["--no-needle", "--windows", "all", "--prefill-tokens", "40"])
+        .args(["--score-tokens", "8", "--attention-error"])
+        .current_dir(dir.path())
+        .env_clear()
+        .env("WANDB_RUN_ID", "run00001")
+        .stderr(std::process::Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let file = || {
+        let folder = std::fs::read_dir(dir.path().join("wandb"))
+            .ok()?
+            .next()?
+            .ok()?
+            .path();
+        Some(folder.join("run-run00001.wandb")).filter(|file| file.is_file())
+    };
+    until("the file of the run", || {
+        file().is_some_and(|file| std::fs::metadata(file).is_ok_and(|file| file.len() > 500))
+    });
+    child.kill().unwrap();
+    assert!(
+        !child.wait().unwrap().success(),
+        "it was killed before it ended"
+    );
+    let mut reader = SpoolReader::open(&file().unwrap()).unwrap();
+    let mut kinds = Vec::new();
+    while let Some(record) = reader.next_record().unwrap() {
+        kinds.extend(Record::decode(record.as_slice()).unwrap().kind);
+    }
+    assert!(kinds.iter().any(|kind| matches!(kind, Kind::Run(_))));
+    assert!(!kinds.iter().any(|kind| matches!(kind, Kind::Exit(_))));
+}
+
+#[test]
+fn the_shipped_sweep_varies_flags_that_there_are() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/wandb/sweep.yaml");
+    let sweep: Value = smartkv::config::read_yaml(Path::new(path)).unwrap();
+    let command = serde_json::json!([
+        "${env}",
+        "smartkv",
+        "eval",
+        "--wandb",
+        "${args_no_boolean_flags}"
+    ]);
+    assert_eq!(sweep["command"], command);
+    let help = Command::new(env!("CARGO_BIN_EXE_smartkv"))
+        .args(["eval", "--help"])
+        .output();
+    let help = String::from_utf8(help.unwrap().stdout).unwrap();
+    for name in sweep["parameters"].as_object().unwrap().keys() {
+        assert!(help.contains(&format!("--{name} <")), "{name}");
+    }
+    for strategy in sweep["parameters"]["strategy"]["values"]
+        .as_array()
+        .unwrap()
+    {
+        let name = strategy.as_str().unwrap();
+        smartkv::config::StrategySpec::resolve(name, &[]).unwrap();
+    }
+    // The name the summary has it under, as another test finds it there.
+    assert_eq!(sweep["metric"]["name"], "quality/kl_mean");
 }

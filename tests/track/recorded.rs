@@ -1,10 +1,11 @@
 //! The same run as the client's, request by request.
 
-use super::golden::{self, extended, floats, scenario};
+use super::golden::{self, Exchange, extended, floats, scenario};
 use super::server::{Behaviour, Server};
-use super::{FAST, KEY, folder, online, until};
+use super::{FAST, KEY, Said, folder, online, until};
 use serde_json::{Map, Value, json};
 use smartkv::track::{Json, Pace, Printed, Row, Run, RunInfo};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// The fields of a recorded row as the program logged them.
@@ -54,23 +55,46 @@ fn settled(line: &str) -> Map<String, Value> {
     fields
 }
 
-#[test]
-fn a_run_is_sent_as_the_client_sends_it() {
+/// The recorded run, once more with ours.
+struct Again {
+    recorded: Vec<Exchange>,
+    server: Server,
+    said: Said,
+    dir: tempfile::TempDir,
+}
+
+fn again() -> Again {
     let recorded = scenario("console_stats_exit1");
     let server = Server::start(Behaviour::default());
     let dir = tempfile::tempdir().unwrap();
     let (settings, said) = online(&server, dir.path());
-    let expected = golden::variables(&recorded, "UpsertBucket");
-    let run = Run::start(settings, info(&expected));
+    let run = Run::start(
+        settings,
+        info(&golden::variables(&recorded, "UpsertBucket")),
+    );
     // The client's sixth row has a step of its own choice, which ours never has.
-    let rows = golden::lines(&recorded, "wandb-history.jsonl");
-    for (_, line) in &rows[..5] {
+    for (_, line) in &golden::lines(&recorded, "wandb-history.jsonl")[..5] {
         run.log(logged(line));
     }
     run.output("hello console line 1\nline 2", Printed::Out);
     run.finish(1);
+    Again {
+        recorded,
+        server,
+        said,
+        dir,
+    }
+}
 
-    // It begins with the same variables.
+#[test]
+fn a_run_begins_with_the_clients_variables() {
+    let Again {
+        recorded,
+        server,
+        said,
+        dir,
+    } = again();
+    let expected = golden::variables(&recorded, "UpsertBucket");
     let upserts = server.asked("UpsertBucket");
     assert_eq!(upserts.len(), 1);
     let mut variables = upserts[0].body()["variables"].clone();
@@ -83,10 +107,31 @@ fn a_run_is_sent_as_the_client_sends_it() {
         variables[name] = expected[name].clone();
     }
     assert_eq!(variables, expected);
+    // Nothing is warned of, and the page is told.
+    let page = format!("note: W&B: {}/ent/smartkv/runs/run00001", server.url);
+    assert_eq!(said.all(), page);
+    let folder = folder(dir.path());
+    assert!(
+        folder
+            .file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .starts_with("run-")
+    );
+}
 
-    // To the same addresses, with the key where the client has it, and only there.
-    let paths = recorded.iter().filter(|one| one.get("method") == "POST");
-    let paths: Vec<&str> = paths.map(|one| one.get("path").as_str().unwrap()).collect();
+#[test]
+fn the_key_is_sent_where_the_client_sends_it() {
+    let Again {
+        recorded, server, ..
+    } = again();
+    let posts = recorded.iter().filter(|one| one.get("method") == "POST");
+    let paths: Vec<&str> = posts.map(|one| one.get("path").as_str().unwrap()).collect();
+    for one in &recorded {
+        let put = one.get("method") == "PUT";
+        assert_eq!(one.get("auth") == "", put, "only where files are put");
+    }
     for request in server.requests() {
         let authorisation = request.headers.get("authorization");
         if request.method == "PUT" {
@@ -94,39 +139,48 @@ fn a_run_is_sent_as_the_client_sends_it() {
             assert_eq!(request.headers["x-storage"], "yes");
         } else {
             assert!(paths.contains(&request.path.as_str()), "{}", request.path);
-            assert_eq!(
-                authorisation,
-                Some(&format!("Basic {}", base64(&format!("api:{KEY}"))))
-            );
+            let expected = format!("Basic {}", base64(&format!("api:{KEY}")));
+            assert_eq!(authorisation, Some(&expected));
             assert_eq!(request.headers["content-type"], "application/json");
         }
     }
+}
 
-    // The rows are the same, up to when they were logged.
+#[test]
+fn rows_and_summary_are_the_clients() {
+    let Again {
+        recorded, server, ..
+    } = again();
+    let rows = golden::lines(&recorded, "wandb-history.jsonl");
     let sent = server.file("wandb-history.jsonl");
     assert_eq!(sent.keys().copied().collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
     for ((_, recorded), sent) in rows.iter().zip(sent.values()) {
         assert_eq!(settled(sent), settled(recorded));
     }
     let summary = settled(&server.file("wandb-summary.json")[&0]);
-    let last = settled(&rows[4].1);
-    for (name, value) in &last {
+    for (name, value) in &settled(&rows[4].1) {
         assert_eq!(summary.get(name), Some(value), "{name}");
     }
     assert_eq!(summary["_wandb"], json!({"runtime": 0.0}));
-    // Output, each line after its time.
-    let untimed = |line: &String| line.split_once(' ').unwrap().1.to_owned();
-    let stamps = |line: &String| line.split_once(' ').unwrap().0.len();
-    let printed: Vec<(u64, String)> = server.file("output.log").into_iter().collect();
-    let recorded_output = golden::lines(&recorded, "output.log");
-    assert_eq!(printed.len(), recorded_output.len());
-    for ((_, sent), (_, recorded)) in printed.iter().zip(&recorded_output) {
-        assert_eq!(
-            (untimed(sent), stamps(sent)),
-            (untimed(recorded), stamps(recorded))
-        );
-    }
-    // System metrics are named as the client names them.
+}
+
+#[test]
+fn output_and_system_metrics_have_the_clients_form() {
+    let Again {
+        recorded, server, ..
+    } = again();
+    let parts = |line: &str| {
+        let (stamp, text) = line.split_once(' ').unwrap();
+        (stamp.len(), text.to_owned())
+    };
+    let printed: Vec<_> = server
+        .file("output.log")
+        .values()
+        .map(|line| parts(line))
+        .collect();
+    let expected = golden::lines(&recorded, "output.log");
+    let expected: Vec<_> = expected.iter().map(|(_, line)| parts(line)).collect();
+    assert_eq!(printed, expected);
     let (_, theirs) = &golden::lines(&recorded, "wandb-events.jsonl")[0];
     let theirs = extended(theirs);
     let ours = extended(&server.file("wandb-events.jsonl")[&0]);
@@ -144,17 +198,22 @@ fn a_run_is_sent_as_the_client_sends_it() {
     for name in ours.keys() {
         assert!(theirs.contains_key(name), "{name}");
     }
-    // Files are asked for and told in the same form.
+}
+
+#[test]
+fn files_are_put_and_then_told_of() {
+    let Again {
+        recorded, server, ..
+    } = again();
     let asked = &server.asked("CreateRunFiles")[0].body()["variables"];
     let form = golden::variables(&recorded, "CreateRunFiles");
     assert_eq!(golden::shape(asked), golden::shape(&form));
-    let told = server.streamed();
-    let told = told
+    let bodies = server.streamed();
+    let told = bodies
         .iter()
         .filter_map(|body| body["uploaded"].as_array())
         .flatten();
-    let told: std::collections::BTreeSet<_> =
-        told.map(|name| name.as_str().unwrap().to_owned()).collect();
+    let told: BTreeSet<_> = told.map(|name| name.as_str().unwrap().to_owned()).collect();
     assert_eq!(told, server.stored().into_keys().collect());
     for name in [
         "wandb-metadata.json",
@@ -167,19 +226,6 @@ fn a_run_is_sent_as_the_client_sends_it() {
     assert_eq!(
         server.stored()["output.log"],
         b"hello console line 1\nline 2\n"
-    );
-    // Nothing is warned of, and the page is told.
-    assert_eq!(
-        said.all(),
-        format!("note: W&B: {}/ent/smartkv/runs/run00001", server.url)
-    );
-    assert!(
-        folder(dir.path())
-            .file_name()
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .starts_with("run-")
     );
 }
 
@@ -236,7 +282,7 @@ fn numbers_that_json_lacks_are_sent_as_the_client_sends_them() {
 
 #[test]
 fn no_request_has_a_form_the_client_has_not() {
-    let mut known = std::collections::BTreeMap::<String, Value>::new();
+    let mut known = BTreeMap::<String, Value>::new();
     let scenarios = ["basic", "console_stats_exit1", "heartbeat", "nan_types"];
     for name in scenarios {
         for one in scenario(name).iter().filter(|one| one.is_stream()) {

@@ -23,12 +23,15 @@ impl Request {
         serde_json::from_slice(&self.content).unwrap()
     }
 
+    /// The operation asked for. Older parts of the client name it in the query only.
     pub(crate) fn operation(&self) -> String {
         let body: Value = serde_json::from_slice(&self.content).unwrap_or_default();
-        body["operationName"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned()
+        let name = body["operationName"].as_str().unwrap_or_default();
+        let query = body["query"].as_str().unwrap_or_default();
+        let words = query.split(|letter: char| !letter.is_alphanumeric());
+        let second = words.filter(|word| !word.is_empty()).nth(1);
+        let named = if name.is_empty() { second } else { Some(name) };
+        named.unwrap_or_default().to_owned()
     }
 
     pub(crate) fn is_stream(&self) -> bool {
@@ -44,15 +47,20 @@ pub(crate) struct Fault {
     pub(crate) message: String,
 }
 
+/// An answer to what is asked, and to how often it was asked before.
+pub(crate) type Answering<Q, A> = Box<dyn Fn(&Q, usize) -> Option<A> + Send + Sync>;
+
 /// What the server is told to do.
 #[derive(Default)]
 pub(crate) struct Behaviour {
     /// Failures, by what is asked and how often it was asked before.
-    pub(crate) fault: Option<Box<dyn Fn(&Request, usize) -> Option<Fault> + Send + Sync>>,
+    pub(crate) fault: Option<Answering<Request, Fault>>,
     /// The answer to `RunResumeStatus`.
     pub(crate) resume: Value,
     /// Someone has pressed Stop.
     pub(crate) stopped: bool,
+    /// Answers to what our client never asks, by the body and how often that was asked before.
+    pub(crate) others: Option<Answering<Value, Value>>,
 }
 
 /// The server, and all that was asked of it.
@@ -148,7 +156,7 @@ fn serve(stream: &TcpStream, seen: &Mutex<Vec<Request>>, behaviour: &Behaviour, 
             let answer = json!({"errors": [{"message": fault.message}]});
             (fault.status, fault.retry_after, answer)
         }
-        None => (200, None, answer(&request, behaviour, base)),
+        None => (200, None, answer(&request, before, behaviour, base)),
     };
     request.status = status;
     seen.push(request);
@@ -166,7 +174,7 @@ fn serve(stream: &TcpStream, seen: &Mutex<Vec<Request>>, behaviour: &Behaviour, 
     let _ = stream.write_all(format!("{head}{body}").as_bytes());
 }
 
-fn answer(request: &Request, behaviour: &Behaviour, base: &str) -> Value {
+fn answer(request: &Request, before: usize, behaviour: &Behaviour, base: &str) -> Value {
     if request.method == "PUT" {
         return json!({});
     }
@@ -182,8 +190,17 @@ fn answer(request: &Request, behaviour: &Behaviour, base: &str) -> Value {
     match request.operation().as_str() {
         "UpsertBucket" => {
             let entity = variables["entity"].as_str().unwrap_or("ent");
-            let project = json!({"name": variables["project"], "entity": {"name": entity}});
-            let bucket = json!({"id": "b", "name": variables["name"], "project": project});
+            let entity = json!({"id": "e", "name": entity});
+            let project = json!({"id": "p", "name": variables["project"], "entity": entity});
+            let bucket = json!({
+                "id": "b",
+                "name": variables["name"],
+                "displayName": variables["displayName"],
+                "config": variables["config"],
+                "sweepName": variables["sweep"],
+                "historyLineCount": 0,
+                "project": project,
+            });
             json!({"data": {"upsertBucket": {"bucket": bucket, "inserted": true}}})
         }
         "RunResumeStatus" => behaviour.resume.clone(),
@@ -199,7 +216,11 @@ fn answer(request: &Request, behaviour: &Behaviour, base: &str) -> Value {
             let made = json!({"runID": run, "uploadHeaders": headers, "files": files});
             json!({"data": {"createRunFiles": made}})
         }
-        other => panic!("unknown operation `{other}`"),
+        other => {
+            let others = behaviour.others.as_ref();
+            let answer = others.and_then(|others| others(&body, before));
+            answer.unwrap_or_else(|| panic!("unknown operation `{other}`: {body}"))
+        }
     }
 }
 

@@ -1,0 +1,479 @@
+//! The real client and an independent server. They are Python packages, so these tests run where
+//! `.ci/wandb` has installed them: `SMARTKV_TEST_WANDB` names the folder of their programs.
+
+use super::golden::extended;
+use super::server::{Behaviour, Server};
+use super::{KEY, folder, online};
+use serde_json::{Value, json};
+use smartkv::track::{Json, Printed, Run, RunInfo, Settings};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The key that openwandb makes for its first user.
+const LOCAL_KEY: &str = "local0000000000000000000000000000000000000000";
+/// No program here needs longer.
+const PATIENCE: Duration = Duration::from_secs(150);
+
+fn python(program: &str) -> PathBuf {
+    let folder = std::env::var_os("SMARTKV_TEST_WANDB");
+    let folder = folder.expect("SMARTKV_TEST_WANDB names the folder of wandb and openwandb");
+    Path::new(&folder).join(program)
+}
+
+/// A program in a home of its own, which tells nobody of its errors.
+fn quiet(program: PathBuf, dir: &Path) -> Command {
+    let mut command = Command::new(program);
+    command
+        .current_dir(dir)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .env("HOME", dir)
+        .env("WANDB_ERROR_REPORTING", "false")
+        .stdin(Stdio::null());
+    command
+}
+
+/// Runs to the end, or kills it; gives what it printed.
+fn finish(mut command: Command, dir: &Path) -> String {
+    let log = dir.join("program.log");
+    let file = File::create(&log).unwrap();
+    command.stdout(file.try_clone().unwrap()).stderr(file);
+    let mut child = Guard(command.spawn().unwrap());
+    let end = Instant::now() + PATIENCE;
+    let printed = || std::fs::read_to_string(&log).unwrap();
+    while Instant::now() < end {
+        if let Some(status) = child.0.try_wait().unwrap() {
+            assert!(status.success(), "{}", printed());
+            return printed();
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    panic!("it does not end: {}", printed());
+}
+
+/// A process that does not outlive its test.
+struct Guard(Child);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// openwandb with data of its own.
+struct OpenWandb {
+    port: u16,
+    _process: Guard,
+    _data: tempfile::TempDir,
+}
+
+impl OpenWandb {
+    fn start() -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let mut command = quiet(python("openwandb"), data.path());
+        command
+            .args(["serve", "--host", "127.0.0.1", "--port", &port.to_string()])
+            .args([
+                "--base-url",
+                &format!("http://127.0.0.1:{port}"),
+                "--data-dir",
+            ])
+            .arg(data.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let process = Guard(command.spawn().unwrap());
+        let end = Instant::now() + PATIENCE;
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(Instant::now() < end, "openwandb does not start");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Self {
+            port,
+            _process: process,
+            _data: data,
+        }
+    }
+
+    fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    fn get(&self, path: &str) -> Value {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let request = format!("GET {path} HTTP/1.0\r\nhost: 127.0.0.1\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(" 200 "), "{path}: {answer}");
+        serde_json::from_str(body).unwrap()
+    }
+
+    /// A run: its state, configuration and summary.
+    fn run(&self, id: &str) -> (Value, Value, Value) {
+        let run = self.get(&format!("/api/v2/runs/{id}"))["run"].clone();
+        let embedded = |name: &str| serde_json::from_str(run[name].as_str().unwrap()).unwrap();
+        (
+            run["state"].clone(),
+            embedded("config_json"),
+            embedded("summary_json"),
+        )
+    }
+
+    /// Values of a metric, in the order of their steps.
+    fn metric(&self, id: &str, name: &str) -> Vec<f64> {
+        let all = self.get(&format!("/api/v2/runs/{id}/metrics"));
+        let values = all["metrics_by_key"][name].as_array().unwrap();
+        values
+            .iter()
+            .map(|value| value["value"].as_f64().unwrap())
+            .collect()
+    }
+}
+
+/// `wandb sync` of a run's folder to `url`.
+fn sync(folder: &Path, url: &str, key: &str, home: &Path) -> String {
+    let mut command = quiet(python("wandb"), home);
+    command
+        .arg("sync")
+        .arg(folder)
+        .env("WANDB_BASE_URL", url)
+        .env("WANDB_API_KEY", key);
+    finish(command, home)
+}
+
+/// A run of many rows, kept in `settings.dir`.
+fn long_run(settings: Settings, rows: u32) {
+    let config = Json::Object(vec![
+        ("long".to_owned(), "c".repeat(80_000).into()),
+        ("budget".to_owned(), 0.5.into()),
+    ]);
+    let run = Run::start(
+        settings,
+        RunInfo {
+            config,
+            ..RunInfo::default()
+        },
+    );
+    for step in 0..rows {
+        run.log(vec![(
+            "loss".to_owned(),
+            (1.0 / f64::from(step + 1)).into(),
+        )]);
+    }
+    run.summary(vec![("best".to_owned(), 0.25.into())]);
+    run.file("figures/curve.svg", "<svg/>");
+    run.output("printed", Printed::Out);
+    run.finish(3);
+}
+
+#[test]
+#[ignore = "needs openwandb: .ci/wandb runs it"]
+fn openwandb_takes_an_evaluation() {
+    let server = OpenWandb::start();
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = quiet(PathBuf::from(env!("CARGO_BIN_EXE_smartkv")), dir.path());
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/tiny-llama");
+    let text = concat!(env!("CARGO_MANIFEST_DIR"), "/LICENSE-APACHE");
+    command
+        .args([
+            "eval",
+            "--wandb",
+            "online",
+            "--model",
+            model,
+            "--text",
+            text,
+            "--no-needle",
+        ])
+        .args([
+            "--windows",
+            "3",
+            "--prefill-tokens",
+            "40",
+            "--score-tokens",
+            "8",
+        ])
+        .args(["--budget", "0.5", "--out", "record.json"])
+        .env("WANDB_BASE_URL", server.url())
+        .env("WANDB_API_KEY", LOCAL_KEY)
+        .env("WANDB_RUN_ID", "evaluated");
+    let printed = finish(command, dir.path());
+    assert!(!printed.contains("warning"), "{printed}");
+    let record = std::fs::read_to_string(dir.path().join("record.json")).unwrap();
+    let record: Value = serde_json::from_str(&record).unwrap();
+
+    let (state, config, summary) = server.run("evaluated");
+    assert_eq!(state, "finished");
+    assert_eq!(config["budget"]["value"], 0.5);
+    assert_eq!(config["strategy_config"]["value"], record["config"]);
+    assert_eq!(summary["quality/kl_mean"], record["quality"]["kl_mean"]);
+    let windows = record["samples"]["windows"].as_array().unwrap();
+    let losses: Vec<f64> = windows
+        .iter()
+        .map(|window| window["nll_f16"].as_f64().unwrap())
+        .collect();
+    assert_eq!(server.metric("evaluated", "window/nll_f16"), losses);
+}
+
+#[test]
+#[ignore = "needs openwandb: .ci/wandb runs it"]
+fn openwandb_takes_a_long_run() {
+    let server = OpenWandb::start();
+    let dir = tempfile::tempdir().unwrap();
+    let mock = Server::start(Behaviour::default());
+    let (settings, said) = online(&mock, dir.path());
+    long_run(
+        Settings {
+            base_url: server.url(),
+            key: Some(smartkv::assets::Token::new(LOCAL_KEY)),
+            entity: None,
+            ..settings
+        },
+        2000,
+    );
+    assert_eq!(said.warnings(), 0, "{}", said.all());
+    let (state, config, summary) = server.run("run00001");
+    // It does not look at exit codes.
+    assert_eq!(state, "finished");
+    assert_eq!(config["long"]["value"].as_str().unwrap().len(), 80_000);
+    assert_eq!(summary["best"], 0.25);
+    assert_eq!(summary["loss"], 1.0 / 2000.0);
+    let losses = server.metric("run00001", "loss");
+    assert_eq!(
+        (losses.len(), losses[0], losses[1999]),
+        (2000, 1.0, 1.0 / 2000.0)
+    );
+    let files = server.get("/api/v1/runs/run00001/files").to_string();
+    assert!(files.contains("curve.svg"), "{files}");
+}
+
+#[test]
+#[ignore = "needs wandb and openwandb: .ci/wandb runs it"]
+fn wandb_sync_sends_our_file_to_openwandb() {
+    let server = OpenWandb::start();
+    let dir = tempfile::tempdir().unwrap();
+    let mock = Server::start(Behaviour::default());
+    let (settings, _) = online(&mock, dir.path());
+    long_run(
+        Settings {
+            online: false,
+            entity: None,
+            ..settings
+        },
+        2000,
+    );
+    let printed = sync(&folder(dir.path()), &server.url(), LOCAL_KEY, dir.path());
+    assert!(!printed.to_lowercase().contains("error"), "{printed}");
+    let (state, config, summary) = server.run("run00001");
+    // It does not look at exit codes.
+    assert_eq!(state, "finished");
+    assert_eq!(config["long"]["value"].as_str().unwrap().len(), 80_000);
+    assert_eq!(summary["best"], 0.25);
+    let losses = server.metric("run00001", "loss");
+    assert_eq!(
+        (losses.len(), losses[0], losses[1999]),
+        (2000, 1.0, 1.0 / 2000.0)
+    );
+}
+
+/// What the client asks besides.
+fn client(body: &Value) -> Option<Value> {
+    let query = body["query"].as_str().unwrap();
+    let viewer = json!({
+        "id": "VXNlcjox", "entity": "ent", "username": "ent", "email": "e@x", "flags": "{}",
+        "teams": {"edges": [{"node": {"name": "ent"}}]}, "organizations": [], "admin": false,
+    });
+    if query.contains("query Viewer") {
+        Some(json!({"data": {"viewer": viewer}}))
+    } else if query.contains("query ServerFeaturesQuery") {
+        Some(json!({"data": {"serverInfo": {"features": []}}}))
+    } else if query.contains("query OrganizationCoreWeave") {
+        Some(json!({"data": {}}))
+    } else {
+        None
+    }
+}
+
+#[test]
+#[ignore = "needs wandb: .ci/wandb runs it"]
+fn wandb_sync_sends_what_we_would_have_sent() {
+    let dirs = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let servers = [(); 2].map(|()| {
+        Server::start(Behaviour {
+            others: Some(Box::new(|body, _| client(body))),
+            ..Behaviour::default()
+        })
+    });
+    for (dir, server) in dirs.iter().zip(&servers) {
+        let (mut settings, _) = online(server, dir.path());
+        settings.online = std::ptr::eq(server, &raw const servers[0]);
+        settings.tags = vec!["a".to_owned(), "b".to_owned()];
+        settings.group = Some("g".to_owned());
+        let run = Run::start(settings, RunInfo::default());
+        for value in [1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e-300] {
+            run.log(vec![
+                ("a/b.c".to_owned(), value.into()),
+                (
+                    "nested".to_owned(),
+                    Json::Object(vec![("x".to_owned(), value.into())]),
+                ),
+            ]);
+        }
+        run.output("out", Printed::Out);
+        run.output("err", Printed::Err);
+        run.finish(0);
+    }
+    sync(
+        &folder(dirs[1].path()),
+        &servers[1].url,
+        KEY,
+        dirs[1].path(),
+    );
+    let [ours, theirs] = servers;
+    let variables = |server: &Server| server.asked("UpsertBucket")[0].body()["variables"].clone();
+    for name in ["name", "project", "entity", "groupName", "tags", "host"] {
+        assert_eq!(variables(&ours)[name], variables(&theirs)[name], "{name}");
+    }
+    let settled = |server: &Server| -> Vec<_> {
+        let lines = server.file("wandb-history.jsonl").into_values();
+        let lines = lines.map(|line| {
+            let mut fields = extended(&line);
+            fields.retain(|name, _| name != "_timestamp" && name != "_runtime");
+            fields
+        });
+        lines.collect()
+    };
+    assert_eq!(settled(&ours), settled(&theirs));
+    assert_eq!(settled(&ours).len(), 5);
+    let text = |server: &Server| -> Vec<String> {
+        let lines = server.file("output.log").into_values();
+        let stripped = |line: &str| {
+            let (kind, rest) = line.split_at(if line.starts_with("ERROR ") { 6 } else { 0 });
+            kind.to_owned() + rest.split_once(' ').unwrap().1
+        };
+        lines.map(|line| stripped(&line)).collect()
+    };
+    assert_eq!(text(&ours), text(&theirs));
+    let last = |server: &Server| server.streamed().pop().unwrap();
+    assert_eq!(last(&ours)["exitcode"], last(&theirs)["exitcode"]);
+    assert_eq!(last(&theirs)["complete"], true);
+    let events = |server: &Server| {
+        let lines = server.file("wandb-events.jsonl");
+        lines
+            .values()
+            .flat_map(|line| extended(line).into_iter().map(|(name, _)| name))
+            .collect()
+    };
+    let (ours, theirs): (std::collections::BTreeSet<String>, _) = (events(&ours), events(&theirs));
+    assert_eq!(ours, theirs);
+}
+
+#[test]
+#[ignore = "needs wandb: .ci/wandb runs it"]
+fn wandb_agent_drives_smartkv() {
+    // What the service keeps of a sweep.
+    let config = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
+    let kept = config.clone();
+    let others = move |body: &Value, before: usize| {
+        let query = body["query"].as_str().unwrap();
+        let sweep = || {
+            json!({
+                "id": "djE6U3dlZXA6c3dwMDAwMDE=", "name": "swp00001", "method": "grid",
+                "state": "RUNNING", "config": *kept.lock().unwrap(), "description": null,
+                "createdAt": "2026-01-01T00:00:00", "heartbeatAt": null, "updatedAt": null,
+                "earlyStopJobRunning": false, "controller": null, "scheduler": null,
+                "priorRuns": {"edges": []}, "runs": {"edges": []},
+                "project": {"id": "p", "name": "cache", "entity": {"id": "e", "name": "ent"}},
+            })
+        };
+        let agent = json!({"id": "djE6QWdlbnQ6YTE="});
+        if query.contains("mutation UpsertSweep") {
+            // The client asks in several forms, for servers of several ages.
+            *kept.lock().unwrap() = body["variables"]["config"].as_str().unwrap().to_owned();
+            let answer = json!({"sweep": sweep(), "configValidationWarnings": []});
+            return Some(json!({"data": {"upsertSweep": answer}}));
+        }
+        if query.contains("query SweepWithRuns") {
+            let answer = json!({"id": "p", "sweep": sweep()});
+            return Some(json!({"data": {"project": answer, "model": answer}}));
+        }
+        if query.contains("mutation CreateAgent") {
+            return Some(json!({"data": {"createAgent": {"agent": agent}}}));
+        }
+        if query.contains("mutation Heartbeat") {
+            let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/tiny-llama");
+            let text = concat!(env!("CARGO_MANIFEST_DIR"), "/LICENSE-APACHE");
+            let strategy = if before == 0 { "smartkv" } else { "h2o" };
+            let commands = match before {
+                0 | 1 => json!([{
+                    "type": "run", "run_id": format!("swprun{before}"), "program": "smartkv",
+                    "logs": [],
+                    "args": {
+                        "strategy": {"value": strategy},
+                        "budget": {"value": 0.5}, "seed": {"value": 0},
+                        "model": {"value": model}, "text": {"value": text},
+                        "windows": {"value": 2}, "prefill-tokens": {"value": 40},
+                        "score-tokens": {"value": 8}, "no-needle": {"value": true},
+                    },
+                }]),
+                _ => json!([{"type": "exit"}]),
+            };
+            let answer = json!({"agent": agent, "commands": commands.to_string()});
+            return Some(json!({"data": {"agentHeartbeat": answer}}));
+        }
+        client(body)
+    };
+    let server = Server::start(Behaviour {
+        others: Some(Box::new(others)),
+        ..Behaviour::default()
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let programs = Path::new(env!("CARGO_BIN_EXE_smartkv")).parent().unwrap();
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+    let wandb = |args: &[&str]| {
+        let mut command = quiet(python("wandb"), dir.path());
+        command
+            .args(args)
+            .env("PATH", &path)
+            .env("WANDB_BASE_URL", &server.url)
+            .env("WANDB_API_KEY", KEY);
+        finish(command, dir.path())
+    };
+    let sweep = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/wandb/sweep.yaml");
+    wandb(&["sweep", "--project", "cache", "--entity", "ent", sweep]);
+    assert!(config.lock().unwrap().contains("quality/kl_mean"));
+    let printed = wandb(&["agent", "ent/cache/swp00001"]);
+
+    assert_eq!(server.asked("UpsertBucket").len(), 2, "{printed}");
+    for (request, strategy) in server.asked("UpsertBucket").iter().zip(["smartkv", "h2o"]) {
+        let variables = &request.body()["variables"];
+        assert_eq!(variables["sweep"], "swp00001", "{printed}");
+        assert_eq!(
+            (&variables["project"], &variables["entity"]),
+            (&"cache".into(), &"ent".into())
+        );
+        let config: Value = serde_json::from_str(variables["config"].as_str().unwrap()).unwrap();
+        assert_eq!(config["strategy"]["value"], strategy);
+        assert_eq!(config["budget"]["value"], 0.5);
+    }
+    let ended = server
+        .streamed()
+        .into_iter()
+        .filter(|body| body["complete"] == true);
+    let codes: Vec<Value> = ended.map(|body| body["exitcode"].clone()).collect();
+    assert_eq!(codes, [0, 0], "{printed}");
+    let summary = extended(&server.file("wandb-summary.json")[&0]);
+    assert!(summary["quality/kl_mean"].is_f64());
+    assert!(!printed.contains(KEY));
+}
