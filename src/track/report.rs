@@ -16,9 +16,7 @@ impl Run {
         let (Ok(json), Ok(text)) = (Json::of(record), serde_json::to_vec_pretty(record)) else {
             return;
         };
-        for row in rows(&json) {
-            self.log(row);
-        }
+        self.log_all(rows(&json));
         self.summary(summary(&json));
         self.file("record.json", text);
     }

@@ -132,6 +132,16 @@ impl Run {
         self.tell(|| Event::Row(row, Moment::now()));
     }
 
+    /// Adds rows that are there all at once. Unlike [`log`](Self::log) it waits for the disk, at
+    /// most some seconds: they are more than the queue holds.
+    pub fn log_all(&self, rows: impl IntoIterator<Item = Row>) {
+        let Some(live) = &self.0 else { return };
+        let end = Instant::now() + DISK_PATIENCE;
+        for row in rows {
+            live.tell_before(end, Event::Row(row, Moment::now()));
+        }
+    }
+
     /// Sets fields of the summary.
     pub fn summary(&self, fields: Row) {
         self.tell(|| Event::Summary(fields));
@@ -188,16 +198,21 @@ impl Live {
         }
     }
 
-    fn finish(self, exit_code: i32) {
-        let end = Instant::now() + DISK_PATIENCE;
-        let mut event = Event::Finish(exit_code);
+    /// The same, but waits for room until `end`: for what comes all at once, after the work.
+    fn tell_before(&self, end: Instant, mut event: Event) {
         while let Err(TrySendError::Full(back)) = self.events.try_send(event) {
             if Instant::now() > end {
-                break;
+                self.tell(back);
+                return;
             }
             event = back;
-            thread::sleep(Duration::from_millis(5));
+            thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    fn finish(self, exit_code: i32) {
+        let end = Instant::now() + DISK_PATIENCE;
+        self.tell_before(end, Event::Finish(exit_code));
         let left = end.saturating_duration_since(Instant::now());
         let written = self.shared.wait(left, |state| state.closed);
         let sent = written && self.settings.online && self.goodbye();

@@ -3,7 +3,7 @@
 
 use super::golden::extended;
 use super::server::{Behaviour, Server};
-use super::{KEY, folder, online};
+use super::{KEY, folder, online, until};
 use serde_json::{Value, json};
 use smartkv::track::{Json, Printed, Run, RunInfo, Settings};
 use std::fs::File;
@@ -377,6 +377,42 @@ fn wandb_sync_sends_what_we_would_have_sent() {
     };
     let (ours, theirs): (std::collections::BTreeSet<String>, _) = (events(&ours), events(&theirs));
     assert_eq!(ours, theirs);
+}
+
+#[test]
+#[ignore = "needs wandb: .ci/wandb runs it"]
+fn wandb_sync_sends_a_killed_run() {
+    let server = Server::start(Behaviour {
+        others: Some(Box::new(|body, _| client(body))),
+        ..Behaviour::default()
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let (mut settings, _) = online(&server, dir.path());
+    settings.online = false;
+    let run = Run::start(settings, RunInfo::default());
+    for step in 0..100 {
+        run.log(vec![("loss".to_owned(), f64::from(step).into())]);
+    }
+    // What a kill leaves: the file as it is at some moment, in the middle of a record.
+    let (from, to) = (folder(dir.path()), dir.path().join("offline-run-killed"));
+    std::fs::create_dir_all(to.join("files")).unwrap();
+    until("rows", || {
+        std::fs::metadata(from.join("run-run00001.wandb"))
+            .unwrap()
+            .len()
+            > 8000
+    });
+    let bytes = std::fs::read(from.join("run-run00001.wandb")).unwrap();
+    std::fs::write(to.join("run-run00001.wandb"), &bytes[..8000]).unwrap();
+    run.finish(0);
+    let printed = sync(&to, &server.url, KEY, dir.path());
+    assert!(server.file("wandb-history.jsonl").len() > 5, "{printed}");
+    let end = server.streamed().pop().unwrap();
+    assert_eq!(
+        (&end["complete"], &end["exitcode"]),
+        (&true.into(), &1.into()),
+        "{printed}"
+    );
 }
 
 #[test]

@@ -163,3 +163,23 @@ fn runs_have_names_of_their_own() {
     let names = std::fs::read_dir(dir.path().join("wandb")).unwrap();
     assert_eq!(names.count(), 20);
 }
+
+#[test]
+fn a_record_of_many_samples_is_kept_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = Run::start(offline(dir.path()), RunInfo::default());
+    let windows: Vec<_> = (0..30_000)
+        .map(|start| serde_json::json!({"start": start}))
+        .collect();
+    run.report(&serde_json::json!({"samples": {"windows": windows}, "quality": {"x": 1}}));
+    run.finish(0);
+    let records = read(&spool(dir.path()));
+    let rows = records
+        .iter()
+        .filter(|record| matches!(record.kind, Some(Kind::History(_))));
+    assert_eq!(rows.count(), 30_000);
+    assert!(matches!(
+        records.last().unwrap().kind,
+        Some(Kind::Footer(_))
+    ));
+}
