@@ -9,6 +9,8 @@ mod failures;
 mod golden;
 #[path = "track/program.rs"]
 mod program;
+#[path = "track/programs.rs"]
+mod programs;
 #[path = "track/real.rs"]
 mod real;
 #[path = "track/recorded.rs"]

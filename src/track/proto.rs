@@ -1,7 +1,7 @@
 //! The records of a run's file: the part of W&B's protocol buffers that a run needs.
 //!
-//! Numbers and names are those of `wandb_internal.proto` in wandb 0.31. What we do not write is left out: protocol buffers
-//! skip what they do not know.
+//! Numbers are those of `wandb_internal.proto` in wandb 0.31. What we do not write is left out:
+//! readers of protocol buffers skip what they do not know.
 
 use prost::{Message, Oneof};
 
