@@ -22,6 +22,7 @@ mod strategies;
 mod sweep;
 mod tables;
 mod tasks;
+mod track;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
