@@ -6,6 +6,7 @@ mod status;
 mod watch;
 
 use super::output;
+use super::track::TrackArgs;
 use crate::assets::Policy;
 use crate::experiment::{
     ExperimentError, Grid, GridSet, Inputs, Plan, RunOptions, RunSummary, SHIPPED_GRIDS, Store,
@@ -97,6 +98,9 @@ pub(super) struct PoolArgs {
     /// Cells at once; the threads are shared among them.
     #[arg(short, long, value_name = "N", default_value_t = 1)]
     pub(super) jobs: usize,
+    /// Every cell is a tracked run, in the group of its plan.
+    #[command(flatten)]
+    pub(super) track: TrackArgs,
 }
 
 pub(super) fn run(
@@ -192,6 +196,7 @@ pub(super) fn execute(
         threads: (threads / pool.jobs).max(1),
         retry_failed,
         offline: policy.offline,
+        arguments: pool.track.arguments(),
         stop: stop_flag()?,
     };
     let watch = Lines::default();

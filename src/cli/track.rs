@@ -2,7 +2,7 @@
 
 use super::ask::Asked;
 use crate::config::TaskSpec;
-use crate::experiment::EvalSettings;
+use crate::experiment::{EvalSettings, PlannedCell};
 use crate::track::{Flags, Json, Mode, Printed, Row, Run, RunInfo, Settings};
 use serde_json::{Value, json};
 use smartkv_core::Budget;
@@ -61,6 +61,31 @@ impl TrackArgs {
         }
     }
 
+    /// The same flags for a process that runs a cell.
+    pub(super) fn arguments(&self) -> Vec<String> {
+        let mut arguments = Vec::new();
+        match self.wandb {
+            None => {}
+            Some(Choice::Bare) => arguments.push("--wandb".to_owned()),
+            Some(Choice::Mode(mode)) => arguments.push(format!("--wandb={mode}")),
+        }
+        let tags = (!self.wandb_tags.is_empty()).then(|| self.wandb_tags.join(","));
+        for (flag, value) in [
+            ("project", &self.wandb_project),
+            ("entity", &self.wandb_entity),
+            ("group", &self.wandb_group),
+            ("tags", &tags),
+            ("name", &self.wandb_name),
+        ] {
+            arguments.extend(
+                value
+                    .as_ref()
+                    .map(|value| format!("--wandb-{flag}={value}")),
+            );
+        }
+        arguments
+    }
+
     /// How runs of this command are tracked.
     pub(super) fn settings(&self) -> Option<Settings> {
         let flags = Flags {
@@ -87,6 +112,18 @@ pub(super) fn conclude<T>(run: Run, done: anyhow::Result<T>) -> anyhow::Result<T
     // As `failure::report` exits.
     run.finish(i32::from(done.is_err()));
     done
+}
+
+/// What identifies a cell of a plan.
+pub(super) fn describe_cell(cell: &PlannedCell, plan: &str) -> RunInfo {
+    let mut config = serde_json::to_value(&cell.cell).unwrap_or_default();
+    config["cell"] = cell.id.as_ref().into();
+    config["labels"] = cell.labels.clone().into();
+    RunInfo {
+        group: Some(plan.to_owned()),
+        job_type: Some("cell".to_owned()),
+        ..info(&cell.name(), &config)
+    }
 }
 
 /// What identifies an evaluation: the names a sweep can vary, and the complete settings.

@@ -36,7 +36,7 @@ fn options(chunk: usize) -> ProfileOptions {
 
 fn profile(model: &Model, options: &ProfileOptions) -> AttentionProfile {
     let mut cache = exact(model);
-    attention_profile(model, &text(model), options, &mut cache, &NoProgress).unwrap()
+    attention_profile(model, &text(model), options, &mut cache, &NoProgress).expect("a profile")
 }
 
 /// A trace sums what each kv head's tokens receive; it is made by other code.
