@@ -1,4 +1,5 @@
 //! The attention that is observed is the attention that is given.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 mod common;
 
