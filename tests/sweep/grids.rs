@@ -221,7 +221,10 @@ fn shipped_grids_expand() {
         let grid = smartkv::experiment::Grid::load(grid["name"].as_str().unwrap()).unwrap();
         assert!(grid.file.title.is_some(), "{} has no title", grid.name);
         assert!(grid.seeds().unwrap().len() >= 3, "{}", grid.name);
-        let cells = grid.combinations().unwrap();
+        let cells = match &grid.file.search {
+            None => grid.combinations().unwrap(),
+            Some(search) => grid.draw(search.draw.unwrap(), search.seed).unwrap(),
+        };
         assert!(cells.len() >= 9, "{}: {}", grid.name, cells.len());
         for cell in cells {
             // Every value is one that a strategy takes.
