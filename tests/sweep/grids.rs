@@ -213,6 +213,25 @@ fn what_is_no_grid_is_refused_by_name() {
 }
 
 #[test]
+fn the_grids_of_the_guide_are_grids() {
+    let guide = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/experiments.md"));
+    let guide = guide.unwrap();
+    let blocks: Vec<&str> = guide.split("```yaml\n").skip(1).collect();
+    let study = Study::new(blocks[0].split("```").next().unwrap());
+    let grid = smartkv::experiment::Grid::load(study.grid()).unwrap();
+    // Three seeds of uniform-4, and of three budgets by two windows less one.
+    assert_eq!(grid.combinations().unwrap().len(), 3 * (1 + 5));
+    let search = format!(
+        "base: {{strategy: smartkv}}\n{}",
+        blocks[1].split("```").next().unwrap()
+    );
+    fs::write(&study.grid, search).unwrap();
+    let grid = smartkv::experiment::Grid::load(study.grid()).unwrap();
+    assert_eq!(grid.file.search.clone().unwrap().draw, Some(16));
+    assert_eq!(grid.draw(16, 0).unwrap().len(), 16);
+}
+
+#[test]
 fn shipped_grids_expand() {
     let grids = json(&crate::program::run(&["sweep", "list", "--json"]));
     let grids = grids["grids"].as_array().unwrap();
