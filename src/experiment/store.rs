@@ -16,7 +16,7 @@ use super::plan::Plan;
 use crate::assets::sha256_bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use smartkv_analysis::store::layout::Layout;
+use smartkv_analysis::store::layout::{Layout, PLAN_SCHEMA};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -70,6 +70,19 @@ pub enum Held {
     Damaged(String),
     /// Nothing.
     Nothing,
+}
+
+/// How the names of files begin that are being written.
+const HALF_WRITTEN: &str = ".tmp";
+
+/// Whether two grids are different files; one that is gone is replaced.
+fn is_elsewhere(one: &str, other: &str) -> bool {
+    let place = |grid: &str| Path::new(grid).canonicalize();
+    match (place(one), place(other)) {
+        (Ok(one), Ok(other)) => one != other,
+        // Those that come with the program are known by name.
+        _ => false,
+    }
 }
 
 /// A folder of records.
@@ -236,8 +249,17 @@ impl Store {
     /// Keeps a plan under its name.
     ///
     /// # Errors
-    /// A disk that takes no more.
+    /// A plan of another grid that has the name; a disk that takes no more.
     pub fn keep_plan(&self, plan: &Plan) -> Result<(), ExperimentError> {
+        if let Ok(before) = self.plan(&plan.name)
+            && is_elsewhere(&before.grid, &plan.grid)
+        {
+            return Err(ExperimentError::PlanTaken {
+                name: plan.name.clone(),
+                by: before.grid,
+                grid: plan.grid.clone(),
+            });
+        }
         Self::write(&self.plan_file(&plan.name), plan)
     }
 
@@ -287,11 +309,35 @@ impl Store {
                 format!("there are: {}", known.join(", "))
             }));
         };
-        serde_json::from_str(&text).map_err(|error| {
+        let damaged = |error: serde_json::Error| {
             missing(format!(
                 "its file is damaged ({error}): plan the grid again"
             ))
-        })
+        };
+        let value: Value = serde_json::from_str(&text).map_err(damaged)?;
+        match value.get("schema").and_then(Value::as_str) {
+            Some(PLAN_SCHEMA) => serde_json::from_value(value).map_err(damaged),
+            other => Err(missing(format!(
+                "its file is of version `{}`, not {PLAN_SCHEMA}: plan the grid again",
+                other.unwrap_or_default()
+            ))),
+        }
+    }
+
+    /// All plans that can be used, and why others cannot.
+    ///
+    /// # Errors
+    /// A disk that cannot be read.
+    pub fn plans(&self) -> Result<(Vec<Plan>, Vec<ExperimentError>), ExperimentError> {
+        let (mut plans, mut others) = (Vec::new(), Vec::new());
+        for name in self.plan_names()? {
+            match self.plan(&name) {
+                Ok(plan) => plans.push(plan),
+                Err(error @ ExperimentError::Store { .. }) => return Err(error),
+                Err(error) => others.push(error),
+            }
+        }
+        Ok((plans, others))
     }
 
     /// Names of the plans, in order.
@@ -320,7 +366,7 @@ impl Store {
             .into_iter()
             .filter(|path| path.extension().is_some_and(|e| e == "json"))
             .filter_map(|path| Some(path.file_stem()?.to_str()?.to_string()))
-            .filter(|stem| !stem.starts_with('.'))
+            .filter(|stem| !stem.starts_with(HALF_WRITTEN))
             .collect();
         stems.sort();
         Ok(stems)
@@ -330,16 +376,16 @@ impl Store {
     ///
     /// # Errors
     /// A disk that cannot be read.
-    pub fn schemas(&self) -> Result<Vec<String>, ExperimentError> {
+    pub fn schemas(&self) -> Result<Vec<(CellId, String)>, ExperimentError> {
         #[derive(Deserialize)]
         struct Only {
             schema: String,
         }
         let mut schemas = Vec::new();
-        for stem in Self::stems(&self.layout.cells())? {
-            let text = read(&self.layout.cell(&stem))?;
+        for id in self.records()? {
+            let text = read(&self.layout.cell(id.as_ref()))?;
             let only = text.and_then(|text| serde_json::from_str::<Only>(&text).ok());
-            schemas.extend(only.map(|only| only.schema));
+            schemas.extend(only.map(|only| (id, only.schema)));
         }
         Ok(schemas)
     }

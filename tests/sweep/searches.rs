@@ -91,6 +91,21 @@ fn limits_rule_combinations_out() {
 }
 
 #[test]
+fn a_baseline_may_lie_between_the_ends_of_a_range() {
+    let grid = format!(
+        "{}  strategy: smartkv\n  budget: 0.6\naxes: {{strategy.power: {{from: 0.1, to: 1.0}}}}\n\
+         baseline: {{strategy.power: 0.375}}\nsearch: {{metric: kl_mean, draw: 2, test: {{text: \
+         README.md}}}}\n",
+        base(1, 8)
+    );
+    let study = Study::new(&grid);
+    let found = json(&study.sweep("run", &["--json"]));
+    assert_eq!(found["test"][1]["labels"], json!({"strategy.power": 0.375}));
+    fs::write(&study.grid, grid.replace("0.375", "3")).unwrap();
+    assert!(refusal(&study.sweep("plan", &[])).contains("`baseline`: strategy.power=3"));
+}
+
+#[test]
 fn draws_repeat_and_take_ranges() {
     let grid = format!(
         "{}  strategy: smartkv\n  budget: 0.6\naxes: {{strategy.power: {{from: 0.1, to: 1}}, \
@@ -123,8 +138,24 @@ fn what_is_no_search_is_refused() {
         ("search: {metric: kl_mean}\n", "missing field `test`"),
         ("search: {metric: kl_mean, test: {}}\n", "search.test"),
         (
-            "search: {metric: kl_mean, test: {text: a}, tune: {text: a}}\n",
+            "search: {metric: kl_mean, test: {text: LICENSE-APACHE}}\n",
             "held out",
+        ),
+        (
+            "search: {metric: kl_mean, test: {text: ./LICENSE-APACHE}}\n",
+            "held out",
+        ),
+        (
+            "search: {metric: kl_mean, test: {seed: 1, text: README.md}}\n",
+            "assigned twice",
+        ),
+        (
+            "search: {metric: kl_mean, test: {texxt: README.md}}\n",
+            "no field `texxt`",
+        ),
+        (
+            "search: {metric: payload_bytes, test: {text: README.md}}\n",
+            "no better side",
         ),
         (
             "search: {metric: kl_mean, test: {text: README.md}, draw: 0}\n",
