@@ -3,6 +3,7 @@
 use super::bench::BenchError;
 use crate::assets::AssetError;
 use crate::config::ConfigError;
+use crate::experiment::launch::LaunchError;
 use crate::experiment::{EXIT_BUSY, EXIT_STORE, ExperimentError};
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -35,7 +36,13 @@ pub(super) fn report(error: &anyhow::Error) -> ExitCode {
 /// What a script can tell apart: the codes of `sysexits.h` for a disk and for "later", and 130 for
 /// a run that was stopped.
 fn exit_code(error: &anyhow::Error) -> ExitCode {
-    match error.downcast_ref::<ExperimentError>() {
+    let launch = error.downcast_ref::<LaunchError>();
+    let experiment = match launch {
+        Some(LaunchError::Submitting { .. }) => return ExitCode::from(EXIT_BUSY),
+        Some(LaunchError::Store(error)) => Some(error),
+        _ => error.downcast_ref(),
+    };
+    match experiment {
         Some(ExperimentError::Store { .. }) => ExitCode::from(EXIT_STORE),
         Some(ExperimentError::Busy { .. }) => ExitCode::from(EXIT_BUSY),
         Some(ExperimentError::Stopped { .. }) => ExitCode::from(130),
@@ -57,6 +64,8 @@ fn hints(error: &anyhow::Error) -> Vec<String> {
         } else if let Some(e) = cause.downcast_ref::<smartkv_eval::EvalError>() {
             e.hints()
         } else if let Some(e) = cause.downcast_ref::<ExperimentError>() {
+            e.hints()
+        } else if let Some(e) = cause.downcast_ref::<LaunchError>() {
             e.hints()
         } else if let Some(e) = cause.downcast_ref::<BenchError>() {
             e.hints()

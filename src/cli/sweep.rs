@@ -1,5 +1,6 @@
 //! `smartkv sweep`: plan a grid, run what is missing, look, try failures again, tidy up.
 
+mod launch;
 mod plan;
 mod status;
 mod watch;
@@ -23,6 +24,8 @@ use watch::Lines;
 #[command(after_help = "Examples:
   smartkv sweep plan budget                  the cells of a grid that comes with the program
   smartkv sweep run my-grid.yaml --jobs 2    run what is missing of it
+  smartkv sweep run my-grid.yaml --launcher slurm -- --time=60 --cpus-per-task=4
+                                             the same as job arrays of a cluster
   smartkv sweep status my-grid               what is done, failed and missing
   smartkv sweep retry my-grid                run failures again
   smartkv tables my-grid                     what came out
@@ -58,6 +61,9 @@ enum SweepCommand {
     Status {
         /// Names of plans, or grids [default: all plans of the store].
         plans: Vec<String>,
+        /// Fail unless every cell has a record.
+        #[arg(long)]
+        check: bool,
     },
     /// Remove what killed processes left behind.
     Gc {
@@ -79,6 +85,8 @@ pub(super) struct RunArgs {
     pub(super) grid: String,
     #[command(flatten)]
     pub(super) pool: PoolArgs,
+    #[command(flatten)]
+    launch: launch::LaunchArgs,
 }
 
 /// Processes.
@@ -104,6 +112,9 @@ pub(super) fn run(
         }
         SweepCommand::Run(run) | SweepCommand::Retry(run) => {
             let retry = matches!(args.command, SweepCommand::Retry(_));
+            if run.launch.is_slurm(run.pool.jobs)? {
+                return launch::run(run, &args.store, policy, threads, retry, as_json);
+            }
             let plan = planned(&run.grid, policy)?;
             let store = Store::open(&args.store)?;
             store.keep_plan(&plan)?;
@@ -119,7 +130,7 @@ pub(super) fn run(
             }
             failures(&plan, &summary)
         }
-        SweepCommand::Status { plans } => status::print(plans, &args.store, as_json),
+        SweepCommand::Status { plans, check } => status::print(plans, *check, &args.store, as_json),
         SweepCommand::Gc { unplanned, dry_run } => gc(&args.store, *unplanned, *dry_run, as_json),
         SweepCommand::List => list(as_json),
     }

@@ -82,6 +82,9 @@ const JOURNALS: &str = "journals";
 const LOCKS: &str = "locks";
 const QUARANTINE: &str = "quarantine";
 
+/// Folder of what was submitted to a cluster.
+pub(super) const SUBMISSIONS: &str = "submissions";
+
 impl Store {
     /// The store at `root`, for reading; nothing is made.
     #[must_use]
@@ -318,7 +321,7 @@ impl Store {
             !self.is_locked(id)
                 && (self.file(CELLS, id).is_file() || (unplanned && !planned.contains(id)))
         };
-        for folder in [CELLS, RUNS, FAILED, PLANS] {
+        for folder in [CELLS, RUNS, FAILED, PLANS, SUBMISSIONS] {
             for path in entries(&self.root.join(folder))? {
                 let name = path
                     .file_name()
@@ -387,17 +390,38 @@ impl Store {
         Ok(schemas)
     }
 
-    fn write(path: &Path, value: &impl Serialize) -> Result<(), ExperimentError> {
-        write_json(path, value).map_err(|source| ExperimentError::Store {
-            what: "write",
-            path: path.to_path_buf(),
-            source,
-        })
+    /// Writes JSON, whole or not at all.
+    pub(super) fn write(path: &Path, value: &impl Serialize) -> Result<(), ExperimentError> {
+        write_json(path, value).map_err(|source| unwritten(path, source))
+    }
+
+    /// Writes a text, whole or not at all.
+    pub(super) fn write_text(path: &Path, text: &str) -> Result<(), ExperimentError> {
+        write_whole(path, text).map_err(|source| unwritten(path, source))
+    }
+
+    /// The text of a file that may not be there.
+    pub(super) fn read(path: &Path) -> Result<Option<String>, ExperimentError> {
+        read(path)
     }
 }
 
-/// Beside the final name, synced, renamed: a reader sees a whole file or none.
+fn unwritten(path: &Path, source: io::Error) -> ExperimentError {
+    ExperimentError::Store {
+        what: "write",
+        path: path.to_path_buf(),
+        source,
+    }
+}
+
 fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    let mut text = serde_json::to_string_pretty(value).map_err(io::Error::other)?;
+    text.push('\n');
+    write_whole(path, &text)
+}
+
+/// Beside the final name, synced, renamed: a reader sees a whole file or none.
+fn write_whole(path: &Path, text: &str) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     #[cfg_attr(not(unix), expect(unused_mut, reason = "only Unix has modes"))]
     let mut builder = tempfile::Builder::new();
@@ -405,8 +429,6 @@ fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = builder.tempfile_in(folder)?;
-    let mut text = serde_json::to_string_pretty(value).map_err(io::Error::other)?;
-    text.push('\n');
     file.write_all(text.as_bytes())?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
