@@ -35,5 +35,7 @@ mod protocols;
 mod real_model;
 #[path = "cli/records.rs"]
 mod records;
+#[path = "cli/tables.rs"]
+mod tables;
 #[path = "cli/tasks.rs"]
 mod tasks;

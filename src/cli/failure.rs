@@ -4,7 +4,7 @@ use super::bench::BenchError;
 use crate::assets::AssetError;
 use crate::config::ConfigError;
 use crate::experiment::launch::LaunchError;
-use crate::experiment::{EXIT_BUSY, EXIT_STORE, ExperimentError};
+use crate::experiment::{EXIT_BUSY, EXIT_STORE, ExperimentError, store_error};
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -36,14 +36,13 @@ pub(super) fn report(error: &anyhow::Error) -> ExitCode {
 /// What a script can tell apart: the codes of `sysexits.h` for a disk and for "later", and 130 for
 /// a run that was stopped.
 fn exit_code(error: &anyhow::Error) -> ExitCode {
-    let launch = error.downcast_ref::<LaunchError>();
-    let experiment = match launch {
-        Some(LaunchError::Submitting { .. }) => return ExitCode::from(EXIT_BUSY),
-        Some(LaunchError::Store(error)) => Some(error),
-        _ => error.downcast_ref(),
-    };
-    match experiment {
-        Some(ExperimentError::Store { .. }) => ExitCode::from(EXIT_STORE),
+    if store_error(error).is_some() {
+        return ExitCode::from(EXIT_STORE);
+    }
+    if let Some(LaunchError::Submitting { .. }) = error.downcast_ref() {
+        return ExitCode::from(EXIT_BUSY);
+    }
+    match error.downcast_ref::<ExperimentError>() {
         Some(ExperimentError::Busy { .. }) => ExitCode::from(EXIT_BUSY),
         Some(ExperimentError::Stopped { .. }) => ExitCode::from(130),
         _ => ExitCode::FAILURE,
@@ -66,6 +65,10 @@ fn hints(error: &anyhow::Error) -> Vec<String> {
         } else if let Some(e) = cause.downcast_ref::<ExperimentError>() {
             e.hints()
         } else if let Some(e) = cause.downcast_ref::<LaunchError>() {
+            e.hints()
+        } else if let Some(e) = cause.downcast_ref::<smartkv_analysis::AnalysisError>() {
+            e.hints()
+        } else if let Some(e) = cause.downcast_ref::<smartkv_analysis::figure::FigureError>() {
             e.hints()
         } else if let Some(e) = cause.downcast_ref::<BenchError>() {
             e.hints()

@@ -1,5 +1,7 @@
 //! The command line: one thin file a command.
 
+mod ablate;
+mod analyze;
 mod ask;
 mod bar;
 mod bench;
@@ -18,7 +20,9 @@ mod output;
 mod session;
 mod strategies;
 mod sweep;
+mod tables;
 mod tasks;
+mod track;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -71,8 +75,12 @@ enum Command {
     Bench(Box<bench::BenchArgs>),
     /// Run a grid of experiments: plan, run, status, retry.
     Sweep(sweep::SweepArgs),
+    /// Run ablations and say what each part contributes.
+    Ablate(ablate::AblateArgs),
     /// Run one cell of a plan, unless its record is there.
     Cell(cell::CellArgs),
+    /// Look closely: attention, and what rounding does to it; bytes, times and errors.
+    Analyze(analyze::AnalyzeArgs),
     /// Learn a strategy's parameters from a model and a text; write a configuration file.
     Calibrate(calibrate::CalibrateArgs),
     /// Stream text through a strategy and show the bytes of its cache.
@@ -81,6 +89,8 @@ enum Command {
     Strategies(strategies::StrategiesArgs),
     /// List the tasks, or explain one.
     Tasks(tasks::TasksArgs),
+    /// Write the tables of finished experiments: means, comparisons, contributions, fronts.
+    Tables(tables::TablesArgs),
     /// Write a crate with a strategy of your own.
     New(new::NewArgs),
     /// List, fetch or describe models.
@@ -123,11 +133,14 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Compare(args) => compare::run(&args, &policy, global.json),
         Command::Bench(args) => bench::run(&args, &policy, global.json),
         Command::Sweep(args) => sweep::run(&args, &policy, global.threads, global.json),
+        Command::Ablate(args) => ablate::run(&args, &policy, global.threads, global.json),
         Command::Cell(args) => cell::run(&args, &policy, global.json),
+        Command::Analyze(args) => analyze::run(args, &policy, global.json),
         Command::Calibrate(args) => calibrate::run(&args, &policy, global.json),
         Command::Generate(args) => generate::run(&args, &policy, global.json),
         Command::Strategies(args) => strategies::run(&args, global.json),
         Command::Tasks(args) => tasks::run(&args, global.json),
+        Command::Tables(args) => tables::run(&args, global.json),
         Command::New(args) => new::run(&args, global.json),
         Command::Models(args) => models::run(args, &policy, global.json),
         Command::Doctor(args) => doctor::run(args, &policy, global.json),

@@ -17,8 +17,7 @@ use smartkv_eval::tasks::Needle;
 use smartkv_eval::{Protocol, Windows};
 use std::fmt;
 
-/// Version of cells and their records. Records of another version are other cells.
-pub const CELL_SCHEMA: &str = "smartkv.cell/1";
+pub use smartkv_analysis::store::layout::CELL_SCHEMA;
 
 /// Everything that determines the result of one experiment, and the names to find it by.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

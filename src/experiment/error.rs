@@ -85,6 +85,16 @@ pub enum ExperimentError {
         /// What there is, or how to get it.
         hint: String,
     },
+    /// A rung of a search on which no combination has a score.
+    #[error("{plan}: no combination has a score by `{metric}`: {why}")]
+    NoScore {
+        /// Name of the rung's plan.
+        plan: String,
+        /// What is compared.
+        metric: String,
+        /// Why the first combination has none.
+        why: String,
+    },
     /// A run that was asked to stop.
     #[error("stopped: {done} of {total} cells are done")]
     Stopped {
@@ -123,6 +133,23 @@ pub enum ExperimentError {
         /// What the operating system says.
         source: std::io::Error,
     },
+}
+
+/// What of `error` is a store that cannot be read or written, if anything is: from a journal it
+/// comes by way of the measurement.
+#[must_use]
+pub fn store_error(error: &anyhow::Error) -> Option<&ExperimentError> {
+    let is_store = |e: &&ExperimentError| matches!(e, ExperimentError::Store { .. });
+    error.chain().find_map(|cause| {
+        let outside = match cause.downcast_ref::<smartkv_eval::EvalError>() {
+            Some(smartkv_eval::EvalError::Outside { error, .. }) => {
+                error.downcast_ref::<ExperimentError>()
+            }
+            _ => None,
+        };
+        let own = cause.downcast_ref::<ExperimentError>();
+        own.or(outside).filter(is_store)
+    })
 }
 
 impl ExperimentError {

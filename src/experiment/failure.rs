@@ -23,7 +23,7 @@ pub struct Failure {
     /// What kind of failure it was.
     pub class: FailureClass,
     /// The message, with its causes.
-    pub error: String,
+    pub message: String,
     /// How often the cell has failed.
     pub attempts: u32,
 }
@@ -68,13 +68,13 @@ impl std::fmt::Display for FailureClass {
 impl Failure {
     /// The first failure of a cell.
     #[must_use]
-    pub fn new(cell: &Cell, class: FailureClass, error: String) -> Self {
+    pub fn new(cell: &Cell, class: FailureClass, message: String) -> Self {
         Self {
             schema: SCHEMA.to_string(),
             id: cell.id(),
             cell: cell.clone(),
             class,
-            error,
+            message,
             attempts: 1,
         }
     }
@@ -93,7 +93,9 @@ fn class(cause: &(dyn std::error::Error + 'static)) -> Option<FailureClass> {
         return match error {
             Core::Budget { .. } => Some(FailureClass::Budget),
             Core::NotFinite { .. } => Some(FailureClass::NotFinite),
-            Core::Unknown { .. } | Core::Parameter { .. } => Some(FailureClass::Config),
+            Core::Unknown { .. } | Core::Parameter { .. } | Core::Format { .. } => {
+                Some(FailureClass::Config)
+            }
             _ => None,
         };
     }

@@ -1,5 +1,6 @@
 //! Finished samples and windows on disk, so that an interrupted run goes on where it stopped.
 
+use super::error::ExperimentError;
 use crate::assets::sha256_bytes;
 use anyhow::Context as _;
 use serde::Serialize;
@@ -84,9 +85,17 @@ impl LineFile {
                 self.file.write_all(&line)?;
                 self.file.sync_data()
             });
-        written.map_err(|error| EvalError::Outside {
-            error: format!("cannot write {}: {error}", self.path.display()).into(),
-            hints: vec!["finished samples are kept: run the same command again".to_string()],
+        written.map_err(|source| {
+            let error = ExperimentError::Store {
+                what: "write",
+                path: self.path.clone(),
+                source,
+            };
+            let hints = vec!["finished samples are kept: run the same command again".to_string()];
+            EvalError::Outside {
+                error: error.into(),
+                hints,
+            }
         })
     }
 

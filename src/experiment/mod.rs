@@ -1,6 +1,7 @@
 //! Experiments: one measurement (settings in, one record out), and many (a grid, its cells, the
 //! store of their records, and what runs them).
 
+pub mod analyze;
 mod calibrate;
 mod cell;
 mod compare;
@@ -27,11 +28,11 @@ pub use cell::{
     EvalMeasure, Inputs, Measure, TasksMeasure, canonical, run_cell,
 };
 pub use compare::{Candidate, CompareRecord, Comparison, Row, RowResult, compare};
-pub use error::ExperimentError;
+pub use error::{ExperimentError, store_error};
 pub use estimate::{Estimate, estimate};
 pub use evaluate::{EvalJournals, Evaluation, evaluate};
 pub use failure::{Failure, FailureClass};
-pub use grid::{Combination, Grid, GridFile, SHIPPED_GRIDS};
+pub use grid::{Combination, Grid, GridFile, GridSet, SHIPPED_GRIDS};
 pub use journal::{RunJournal, WindowsJournal};
 pub use plan::{Plan, PlannedCell};
 pub use record::{
@@ -41,6 +42,7 @@ pub use record::{
 pub use runner::{
     CellOutcome, EXIT_BUSY, EXIT_STORE, RunOptions, RunSummary, Watch, one_cell, run_plan,
 };
+pub use search::{RungRecord, Rungs, Search, SearchRecord, Standing, first_rung, search};
 pub use settings::{
     AskFile, DEFAULT_MODEL, DEFAULT_TEXT, EvalFile, EvalSettings, NeedleFile, WindowsFile,
 };

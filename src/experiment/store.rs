@@ -12,6 +12,7 @@ use crate::assets::sha256_bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use smartkv_analysis::store::layout::Layout;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -71,25 +72,16 @@ pub enum Held {
 /// A folder of records.
 #[derive(Debug, Clone)]
 pub struct Store {
-    root: PathBuf,
+    layout: Layout,
 }
-
-const CELLS: &str = "cells";
-const RUNS: &str = "runs";
-const FAILED: &str = "failed";
-const PLANS: &str = "plans";
-const JOURNALS: &str = "journals";
-const LOCKS: &str = "locks";
-const QUARANTINE: &str = "quarantine";
-
-/// Folder of what was submitted to a cluster.
-pub(super) const SUBMISSIONS: &str = "submissions";
 
 impl Store {
     /// The store at `root`, for reading; nothing is made.
     #[must_use]
     pub fn at(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self {
+            layout: Layout::new(root),
+        }
     }
 
     /// The store at `root`, made if need be.
@@ -98,8 +90,16 @@ impl Store {
     /// A folder that cannot be made or written.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, ExperimentError> {
         let store = Self::at(root);
-        for folder in [CELLS, RUNS, FAILED, PLANS, JOURNALS, LOCKS] {
-            let path = store.root.join(folder);
+        let layout = &store.layout;
+        let folders = [
+            layout.cells(),
+            layout.runs(),
+            layout.failed(),
+            layout.plans(),
+            layout.journals(),
+            layout.locks(),
+        ];
+        for path in folders {
             fs::create_dir_all(&path).map_err(|source| ExperimentError::Store {
                 what: "make",
                 path: path.clone(),
@@ -107,7 +107,7 @@ impl Store {
             })?;
         }
         // Refused here rather than after minutes of work.
-        let cells = store.root.join(CELLS);
+        let cells = store.layout.cells();
         match tempfile::tempfile_in(&cells) {
             Ok(_) => Ok(store),
             Err(source) => Err(ExperimentError::Store {
@@ -118,20 +118,25 @@ impl Store {
         }
     }
 
+    /// Where it keeps what.
+    pub(super) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
     /// The folder.
     #[must_use]
     pub fn root(&self) -> &Path {
-        &self.root
+        self.layout.root()
     }
 
-    fn file(&self, folder: &str, id: &CellId) -> PathBuf {
-        self.root.join(folder).join(format!("{id}.json"))
+    fn lock_file(&self, id: &CellId) -> PathBuf {
+        self.layout.locks().join(format!("{id}.lock"))
     }
 
     /// Where finished samples of an unfinished cell are kept.
     #[must_use]
     pub fn journals(&self, id: &CellId) -> PathBuf {
-        self.root.join(JOURNALS).join(id.as_ref())
+        self.layout.journals().join(id.as_ref())
     }
 
     /// What the store has of a cell. A record comes before a failure.
@@ -139,7 +144,7 @@ impl Store {
     /// # Errors
     /// A disk that cannot be read.
     pub fn held(&self, id: &CellId) -> Result<Held, ExperimentError> {
-        if let Some(text) = read(&self.file(CELLS, id))? {
+        if let Some(text) = read(&self.layout.cell(id.as_ref()))? {
             return Ok(match serde_json::from_str::<CellRecord>(&text) {
                 Err(error) => Held::Damaged(error.to_string()),
                 Ok(record) => match record.damage(id) {
@@ -148,7 +153,7 @@ impl Store {
                 },
             });
         }
-        let failure = read(&self.file(FAILED, id))?;
+        let failure = read(&self.layout.failure(id.as_ref()))?;
         let failure = failure.and_then(|text| serde_json::from_str(&text).ok());
         Ok(failure.map_or(Held::Nothing, |failure| Held::Failure(Box::new(failure))))
     }
@@ -158,13 +163,13 @@ impl Store {
     /// # Errors
     /// [`ExperimentError::Busy`] while another process has it.
     pub fn lock(&self, id: &CellId) -> Result<CellLock, ExperimentError> {
-        CellLock::take(&self.root.join(LOCKS).join(format!("{id}.lock")), id)
+        CellLock::take(&self.lock_file(id), id)
     }
 
     /// Whether a process is at a cell.
     #[must_use]
     pub fn is_locked(&self, id: &CellId) -> bool {
-        CellLock::is_taken(&self.root.join(LOCKS).join(format!("{id}.lock")))
+        CellLock::is_taken(&self.lock_file(id))
     }
 
     /// Writes the record of a finished cell, after the facts of its run: where the record is, so
@@ -173,9 +178,9 @@ impl Store {
     /// # Errors
     /// A disk that takes no more.
     pub fn finish(&self, record: &CellRecord, facts: &Value) -> Result<(), ExperimentError> {
-        Self::write(&self.file(RUNS, &record.id), facts)?;
-        Self::write(&self.file(CELLS, &record.id), record)?;
-        discard(&self.file(FAILED, &record.id));
+        Self::write(&self.layout.run(record.id.as_ref()), facts)?;
+        Self::write(&self.layout.cell(record.id.as_ref()), record)?;
+        discard(&self.layout.failure(record.id.as_ref()));
         Ok(())
     }
 
@@ -187,7 +192,7 @@ impl Store {
         if let Held::Failure(before) = self.held(&failure.id)? {
             failure.attempts = before.attempts + 1;
         }
-        Self::write(&self.file(FAILED, &failure.id), &failure)?;
+        Self::write(&self.layout.failure(failure.id.as_ref()), &failure)?;
         Ok(failure)
     }
 
@@ -207,7 +212,7 @@ impl Store {
     /// # Errors
     /// A disk that cannot be written.
     pub fn quarantine(&self, id: &CellId) -> Result<PathBuf, ExperimentError> {
-        let folder = self.root.join(QUARANTINE);
+        let folder = self.layout.quarantine();
         let store = |source| ExperimentError::Store {
             what: "move a damaged record to",
             path: folder.clone(),
@@ -217,7 +222,7 @@ impl Store {
         let free = (1..).map(|n| folder.join(format!("{id}.{n}.json")));
         let mut free = free.filter(|path| !path.exists());
         let target = free.next().unwrap_or_else(|| folder.join(id.as_ref()));
-        fs::rename(self.file(CELLS, id), &target).map_err(store)?;
+        fs::rename(self.layout.cell(id.as_ref()), &target).map_err(store)?;
         Ok(target)
     }
 
@@ -226,7 +231,7 @@ impl Store {
     /// # Errors
     /// A disk that cannot be read.
     pub fn facts(&self, id: &CellId) -> Result<Option<Value>, ExperimentError> {
-        let text = read(&self.file(RUNS, id))?;
+        let text = read(&self.layout.run(id.as_ref()))?;
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
@@ -238,10 +243,30 @@ impl Store {
         Self::write(&self.plan_file(&plan.name), plan)
     }
 
+    /// Keeps what a search found under its name; where it is now.
+    ///
+    /// # Errors
+    /// A disk that takes no more.
+    pub fn keep_search(
+        &self,
+        name: &str,
+        record: &impl Serialize,
+    ) -> Result<PathBuf, ExperimentError> {
+        let folder = self.root().join("searches");
+        fs::create_dir_all(&folder).map_err(|source| ExperimentError::Store {
+            what: "make",
+            path: folder.clone(),
+            source,
+        })?;
+        let path = folder.join(format!("{name}.json"));
+        Self::write(&path, record)?;
+        Ok(path)
+    }
+
     /// Where the plan called `name` is kept.
     #[must_use]
     pub fn plan_file(&self, name: &str) -> PathBuf {
-        self.root.join(PLANS).join(format!("{name}.json"))
+        self.layout.plan(name)
     }
 
     /// The plan called `name`.
@@ -254,7 +279,7 @@ impl Store {
         let missing = |hint: String| ExperimentError::Missing {
             what: "plan",
             name: name.to_string(),
-            store: self.root.clone(),
+            store: self.root().to_path_buf(),
             hint,
         };
         let Some(text) = read(&path)? else {
@@ -276,7 +301,7 @@ impl Store {
     /// # Errors
     /// A disk that cannot be read.
     pub fn plan_names(&self) -> Result<Vec<String>, ExperimentError> {
-        self.stems(PLANS)
+        Self::stems(&self.layout.plans())
     }
 
     /// Ids with a record, in order.
@@ -284,7 +309,7 @@ impl Store {
     /// # Errors
     /// A disk that cannot be read.
     pub fn records(&self) -> Result<Vec<CellId>, ExperimentError> {
-        let stems = self.stems(CELLS)?;
+        let stems = Self::stems(&self.layout.cells())?;
         Ok(stems
             .iter()
             .filter_map(|stem| CellId::parse(stem))
@@ -292,9 +317,8 @@ impl Store {
     }
 
     /// Stems of the JSON files of a folder, in order; half-written files have other names.
-    fn stems(&self, folder: &str) -> Result<Vec<String>, ExperimentError> {
-        let path = self.root.join(folder);
-        let mut stems: Vec<String> = entries(&path)?
+    fn stems(folder: &Path) -> Result<Vec<String>, ExperimentError> {
+        let mut stems: Vec<String> = entries(folder)?
             .into_iter()
             .filter(|path| path.extension().is_some_and(|e| e == "json"))
             .filter_map(|path| Some(path.file_stem()?.to_str()?.to_string()))
@@ -319,10 +343,17 @@ impl Store {
         }
         let stale = |id: &CellId| {
             !self.is_locked(id)
-                && (self.file(CELLS, id).is_file() || (unplanned && !planned.contains(id)))
+                && (self.layout.cell(id.as_ref()).is_file() || (unplanned && !planned.contains(id)))
         };
-        for folder in [CELLS, RUNS, FAILED, PLANS, SUBMISSIONS] {
-            for path in entries(&self.root.join(folder))? {
+        let layout = &self.layout;
+        for folder in [
+            layout.cells(),
+            layout.runs(),
+            layout.failed(),
+            layout.plans(),
+            layout.submissions(),
+        ] {
+            for path in entries(&folder)? {
                 let name = path
                     .file_name()
                     .unwrap_or_default()
@@ -337,7 +368,7 @@ impl Store {
                 }
             }
         }
-        for path in entries(&self.root.join(JOURNALS))? {
+        for path in entries(&layout.journals())? {
             let name = path
                 .file_name()
                 .unwrap_or_default()
@@ -347,7 +378,7 @@ impl Store {
                 rubbish.push(path);
             }
         }
-        for path in entries(&self.root.join(LOCKS))? {
+        for path in entries(&layout.locks())? {
             if !CellLock::is_taken(&path) {
                 rubbish.push(path);
             }
@@ -382,8 +413,8 @@ impl Store {
             schema: String,
         }
         let mut schemas = Vec::new();
-        for stem in self.stems(CELLS)? {
-            let text = read(&self.root.join(CELLS).join(format!("{stem}.json")))?;
+        for stem in Self::stems(&self.layout.cells())? {
+            let text = read(&self.layout.cell(&stem))?;
             let only = text.and_then(|text| serde_json::from_str::<Only>(&text).ok());
             schemas.extend(only.map(|only| only.schema));
         }

@@ -1,7 +1,7 @@
 //! Runs that nothing disturbs.
 
 use crate::program::{finish, json, program, run};
-use crate::study::{Study, base, files};
+use crate::study::{Study, base, files, uniform};
 use serde_json::Value;
 use std::fs;
 
@@ -83,8 +83,9 @@ fn what_is_there_is_not_run_again() {
 #[test]
 fn a_cell_measures_what_eval_measures() {
     let study = Study::new(&format!(
-        "{}axes: {{strategy: [uniform-2]}}\nseeds: [7]\n",
-        base(2, 8)
+        "{}axes: {{strategy: {{{}}}}}\nseeds: [7]\n",
+        base(2, 8),
+        uniform(2)
     ));
     assert_eq!(study.sweep("run", &[]).code, 0);
     let record = study.records().into_values().next().unwrap();
@@ -93,7 +94,13 @@ fn a_cell_measures_what_eval_measures() {
     let text = base(2, 8);
     let fields: Vec<&str> = text.lines().skip(1).map(|line| &line[2..]).collect();
     let fields = fields.join("\n");
-    fs::write(&config, format!("{fields}\nstrategy: uniform-2\nseed: 7\n")).unwrap();
+    let strategy = uniform(2);
+    let (_, strategy) = strategy.split_once(": ").unwrap();
+    fs::write(
+        &config,
+        format!("{fields}\nstrategy: {strategy}\nseed: 7\n"),
+    )
+    .unwrap();
     let eval = json(&run(&[
         "eval",
         "--config",
@@ -106,29 +113,60 @@ fn a_cell_measures_what_eval_measures() {
 }
 
 #[test]
-fn tasks_are_cells_too() {
+fn tasks_are_cells_too_and_their_data_is_part_of_the_id() {
+    let study = Study::new("");
+    let data = study.folder.path().join("rows.jsonl");
+    let rows = |answer: &str| {
+        let row = |n: u8| {
+            format!(
+                "{{\"context\": \"A text.\", \"q\": \"what is {n}?\", \"a\": \"{answer}{n}\"}}\n"
+            )
+        };
+        fs::write(&data, (0..4).map(row).collect::<Vec<_>>().concat()).unwrap();
+    };
+    rows("x");
     let grid = format!(
-        "{}  ask: {{tasks: [assoc_recall], limit: 2, control: false}}\naxes: {{strategy: [uniform-4], \
-         task.pairs: [2, 3]}}\n",
-        base(1, 4)
+        "{}  ask:\n    tasks:\n      - {{type: file, data: {}, question: q, answer: a, \
+         new_tokens: 2}}\n    limit: 2\n    control: false\naxes: {{strategy: {{{}}}, \
+         task.metric: [exact_match, f1]}}\n",
+        base(1, 4),
+        data.display(),
+        uniform(4)
     );
-    let study = Study::new(&grid);
+    fs::write(&study.grid, grid).unwrap();
     let done = study.sweep("run", &[]);
     assert_eq!(done.code, 0, "{}", done.stderr);
-    for text in study.records().values() {
+    let records = study.records();
+    assert_eq!(records.len(), 2);
+    for text in records.values() {
         let record: Value = serde_json::from_str(text).unwrap();
-        assert_eq!(record["cell"]["measure"]["kind"], "tasks");
+        let measure = &record["cell"]["measure"];
+        assert_eq!(measure["kind"], "tasks");
+        assert_eq!(measure["tasks"][0]["data"][0]["name"], "rows.jsonl");
         let result = &record["result"]["tasks"][0];
         assert_eq!(result["result"]["samples"].as_array().unwrap().len(), 2);
         assert!(result.get("timing").is_none());
     }
+    rows("y");
+    let again = json(&study.sweep("plan", &["--json"]));
+    assert!(
+        again["cells"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|cell| cell["state"] == "missing")
+    );
 }
 
 #[test]
 fn two_runners_on_one_store_both_finish() {
     let study = Study::new(&format!(
-        "{}axes: {{strategy: [uniform-4, uniform-2, uniform-3, uniform-8]}}\nseeds: 2\n",
-        base(3, 16)
+        "{}axes: {{strategy: {{{}, {}, {}, {}}}}}\nseeds: 2\n",
+        base(3, 16),
+        uniform(4),
+        uniform(2),
+        uniform(3),
+        uniform(8)
     ));
     let args = [
         "sweep",

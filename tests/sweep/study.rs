@@ -22,6 +22,13 @@ pub(crate) fn base(windows: usize, score: usize) -> String {
     )
 }
 
+/// A named value of the axis `strategy`: so many bits, for the short heads of the tiny model.
+pub(crate) fn uniform(bits: u8) -> String {
+    format!(
+        "uniform-{bits}: {{type: uniform, key_bits: {bits}, value_bits: {bits}, group_size: 16}}"
+    )
+}
+
 impl Study {
     pub(crate) fn new(grid: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -37,8 +44,10 @@ impl Study {
     /// Two strategies, two seeds.
     pub(crate) fn small() -> Self {
         Self::new(&format!(
-            "{}axes:\n  strategy: [uniform-4, uniform-2]\nseeds: 2\n",
-            base(2, 8)
+            "{}axes:\n  strategy: {{{}, {}}}\nseeds: 2\n",
+            base(2, 8),
+            uniform(4),
+            uniform(2)
         ))
     }
 

@@ -78,6 +78,9 @@ pub enum EvalError {
     /// Numbers that have no such statistic.
     #[error("{0}")]
     Statistics(String),
+    /// The statistics refused.
+    #[error(transparent)]
+    Stats(#[from] smartkv_stats::StatsError),
     /// A chat template that loses or repeats what it is given.
     #[error("the chat template renders the user's text {0} times: expected once")]
     Template(usize),

@@ -34,6 +34,7 @@
 // `#[task]` names this crate from outside; its own tasks need it too.
 extern crate self as smartkv_eval;
 
+pub mod attention;
 mod attention_error;
 mod comparison;
 pub mod error;
@@ -45,16 +46,15 @@ pub mod metrics;
 pub mod perplexity;
 pub mod progress;
 pub mod protocol;
-mod random;
 pub mod rows;
 pub mod speed;
-pub mod stats;
 mod stepper;
 pub mod subject;
 pub mod task;
 pub mod tasks;
 pub mod windows;
 
+pub use attention::{AttentionProfile, ProfileOptions, attention_profile};
 pub use attention_error::{LayerError, attention_errors};
 pub use comparison::{Compared, ComparisonResult, compare};
 pub use error::{EvalError, Result};
@@ -67,8 +67,10 @@ pub use lockstep::{
 pub use perplexity::Perplexity;
 pub use progress::{NoProgress, Progress};
 pub use protocol::Protocol;
+pub use smartkv_stats as stats;
+pub use smartkv_stats::Bootstrap;
+use smartkv_stats::random;
 pub use speed::{PhaseTime, Rate, Speed, Timing};
-pub use stats::Bootstrap;
 pub use subject::{
     Measured, MemorySample, MemorySummary, Phase, StepInfo, Subject, UnitMemory, Unwatched, Watched,
 };

@@ -71,6 +71,7 @@ impl LaunchArgs {
 
 /// Submits what is missing of a grid's plan.
 pub(super) fn run(
+    grid: &Grid,
     args: &RunArgs,
     store: &Path,
     policy: &Policy,
@@ -80,10 +81,10 @@ pub(super) fn run(
 ) -> anyhow::Result<()> {
     let launch = &args.launch;
     anyhow::ensure!(
-        Grid::load(&args.grid)?.file.search.is_none(),
+        grid.file.search.is_none(),
         "the grid `{}` is a search, which decides as it goes what to run next: run it with \
          `--launcher local`",
-        args.grid
+        grid.source
     );
     let options = SubmitOptions {
         program: std::env::current_exe().context("cannot find this program")?,
@@ -92,10 +93,11 @@ pub(super) fn run(
         offline: policy.offline,
         at_once: launch.array_parallelism.map(NonZeroUsize::get),
         retry_failed,
+        arguments: args.pool.track.arguments(),
         extra: launch.sbatch.clone(),
     };
     options.check()?;
-    let plan = planned(&args.grid, policy)?;
+    let plan = planned(grid, policy)?;
     if launch.dry_run {
         let prepared = prepare(&plan, &Store::at(store), &options)?;
         return dry_run(&plan, &prepared, &options, as_json);

@@ -135,7 +135,7 @@ fn state(plan: &Plan, store: &Store) -> anyhow::Result<State> {
                     cell: cell.name(),
                     class: failure.class.to_string(),
                     attempts: failure.attempts,
-                    error: failure.error,
+                    error: failure.message,
                 });
             }
             Held::Nothing => state.missing += 1,

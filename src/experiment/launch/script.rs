@@ -32,15 +32,15 @@ stop() {{
 }}
 # Slurm tells this shell alone.
 trap stop TERM
-{program} cell \"$id\" --plan={plan}{offline} --store={store} &
+{program} cell \"$id\" --plan={plan} --store={store}{more} &
 cell=$!
 wait \"$cell\"
 ",
         name = job_name(&plan.name),
         program = quoted(&options.program.display().to_string()),
         plan = quoted(&plan.name),
-        offline = offline(options),
         store = quoted(&store.display().to_string()),
+        more = more(options),
     )
 }
 
@@ -58,8 +58,11 @@ exec {program} sweep status --check --store={store} -- {plan}
     )
 }
 
-fn offline(options: &SubmitOptions) -> &'static str {
-    if options.offline { " --offline" } else { "" }
+/// More arguments of a cell's command, each after a space.
+fn more(options: &SubmitOptions) -> String {
+    let offline = options.offline.then(|| "--offline".to_string());
+    let words = offline.iter().chain(&options.arguments);
+    words.map(|word| format!(" {}", quoted(word))).collect()
 }
 
 /// Name of the job that says how a plan went.

@@ -5,7 +5,7 @@ use super::queue::{Queue, QueuedTask};
 use super::slurm::JobId;
 use crate::experiment::cell::CellId;
 use crate::experiment::error::ExperimentError;
-use crate::experiment::store::{SUBMISSIONS, Store};
+use crate::experiment::store::Store;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -89,12 +89,12 @@ impl Submissions {
 }
 
 fn file(store: &Store, plan: &str) -> PathBuf {
-    store.root().join(SUBMISSIONS).join(format!("{plan}.json"))
+    store.layout().submissions().join(format!("{plan}.json"))
 }
 
 /// Folder of a plan's lists and scripts.
 pub(super) fn folder(store: &Store, plan: &str) -> PathBuf {
-    store.root().join(SUBMISSIONS).join(plan)
+    store.layout().submissions().join(plan)
 }
 
 /// The first number above those of the lists in `folder`; a list is never written over, since the

@@ -28,6 +28,8 @@ pub struct SubmitOptions {
     pub at_once: Option<usize>,
     /// Whether cells that failed before are tried again.
     pub retry_failed: bool,
+    /// More arguments of the program that runs a cell.
+    pub arguments: Vec<String>,
     /// The user's options for `sbatch`.
     pub extra: Vec<String>,
 }
@@ -153,7 +155,7 @@ pub fn prepare(
     let mut places = [standing.missing.clone(), standing.lost.clone()].concat();
     places.sort_unstable();
     let folder = folder(&store, &plan.name);
-    let logs = root.join("logs").join(&plan.name);
+    let logs = store.layout().logs().join(&plan.name);
     let script = folder.join("cell.sh");
     let mut prepared = Vec::new();
     if !places.is_empty() {

@@ -3,6 +3,7 @@
 use super::CellOutcome;
 use crate::assets::Policy;
 use crate::experiment::cell::{Cell, run_cell};
+use crate::experiment::error::store_error;
 use crate::experiment::failure::Failure;
 use crate::experiment::resident;
 use crate::experiment::store::{CellRecord, Held, Store, discard};
@@ -44,9 +45,11 @@ pub fn one_cell(
     let journals = store.journals(&id);
     let result = match run_cell(cell, &journals, policy, progress) {
         Ok(result) => result,
+        // A disk that takes no more is no fault of the cell.
+        Err(error) if store_error(&error).is_some() => return Err(error),
         Err(error) => {
             let failure = store.fail(Failure::of(cell, &error))?;
-            return Ok(CellOutcome::Failed(failure.class, failure.error));
+            return Ok(CellOutcome::Failed(failure.class, failure.message));
         }
     };
     let mut facts = json!({

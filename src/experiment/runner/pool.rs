@@ -28,6 +28,8 @@ pub struct RunOptions {
     pub retry_failed: bool,
     /// Whether cells may use nothing but what is on this machine.
     pub offline: bool,
+    /// More arguments of every process.
+    pub arguments: Vec<String>,
     /// Set from outside to stop.
     pub stop: Arc<AtomicBool>,
 }
@@ -173,6 +175,8 @@ fn start<'a>(
     if options.offline {
         command.arg("--offline");
     }
+    // Meant for one run, not for one a cell.
+    command.args(&options.arguments).env_remove("WANDB_RUN_ID");
     let mut process = command
         .spawn()
         .with_context(|| format!("cannot start {}", options.program.display()))?;
@@ -221,7 +225,7 @@ fn outcome(
         Held::Record(_) => return Ok(Some(CellOutcome::Done)),
         // The process has recorded its failure.
         Held::Failure(failure) if code == Some(1) => {
-            return Ok(Some(CellOutcome::Failed(failure.class, failure.error)));
+            return Ok(Some(CellOutcome::Failed(failure.class, failure.message)));
         }
         _ => {}
     }
@@ -249,7 +253,7 @@ fn outcome(
         format!("{what}: {said}")
     };
     let failure = store.fail(Failure::new(&cell.cell, class, error))?;
-    Ok(Some(CellOutcome::Failed(failure.class, failure.error)))
+    Ok(Some(CellOutcome::Failed(failure.class, failure.message)))
 }
 
 #[cfg(unix)]

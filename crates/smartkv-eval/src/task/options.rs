@@ -136,7 +136,7 @@ impl TaskOptions {
         if let Some((name, _)) = counts.into_iter().find(|&(_, count)| count == 0) {
             return Err(EvalError::parameter(name, 0, "at least 1"));
         }
-        self.bootstrap.check()
+        Ok(self.bootstrap.check()?)
     }
 }
 

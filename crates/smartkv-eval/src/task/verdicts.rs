@@ -33,7 +33,7 @@ impl Pool<'_> {
 
     /// The mean of weighted values, resampled within their parts.
     pub(super) fn estimate(&self, values: &[f64], how: &Bootstrap) -> Result<Estimate> {
-        bootstrap_mean_within(values, &self.strata, how)
+        Ok(bootstrap_mean_within(values, &self.strata, how)?)
     }
 
     /// The mean over those samples where the cache has the measure; `None` where none is.
@@ -61,7 +61,7 @@ impl Pool<'_> {
         for (value, stratum) in values.iter_mut().zip(&strata) {
             *value *= all / (parts * float(counts[stratum]));
         }
-        bootstrap_mean_within(&values, &strata, how).map(Some)
+        Ok(Some(bootstrap_mean_within(&values, &strata, how)?))
     }
 
     fn difference(&self, side: usize, how: &Bootstrap) -> Result<Difference> {
