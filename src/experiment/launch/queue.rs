@@ -39,7 +39,10 @@ impl Queue {
                 "N/A" => None,
                 index => Some(index.parse().map_err(|_| refuse())?),
             };
-            if let Some(task) = task(state, reason).ok_or_else(refuse)? {
+            if !is_state(state) {
+                return Err(refuse());
+            }
+            if let Some(task) = unended(state, reason) {
                 tasks.insert((job, index), task);
             }
         }
@@ -59,20 +62,22 @@ impl Queue {
     }
 }
 
-/// A task in a state, or nothing where the state is an end; `None` if that is no state.
-fn task(state: &str, reason: &str) -> Option<Option<QueuedTask>> {
+/// Whether this is written as Slurm writes states.
+fn is_state(text: &str) -> bool {
     let word = |byte: u8| byte.is_ascii_uppercase() || byte == b'_';
-    if state.is_empty() || !state.bytes().all(word) {
-        return None;
-    }
-    Some(match state {
+    !text.is_empty() && text.bytes().all(word)
+}
+
+/// A task in a state; `None` where the state is an end.
+fn unended(state: &str, reason: &str) -> Option<QueuedTask> {
+    match state {
         "COMPLETED" | "CANCELLED" | "FAILED" | "TIMEOUT" | "NODE_FAIL" | "OUT_OF_MEMORY"
         | "DEADLINE" | "BOOT_FAIL" | "REVOKED" | "PREEMPTED" => None,
         "PENDING" | "REQUEUED" | "REQUEUE_HOLD" | "REQUEUE_FED" | "SPECIAL_EXIT"
         | "RESV_DEL_HOLD" => Some(QueuedTask::Waiting(reason.to_string())),
         // Any other has begun and not ended: running, configuring, completing, suspended …
         _ => Some(QueuedTask::Running),
-    })
+    }
 }
 
 #[cfg(test)]

@@ -62,7 +62,12 @@ exec {program} sweep status --check --store={store} -- {plan}
 fn more(options: &SubmitOptions) -> String {
     let offline = options.offline.then(|| "--offline".to_string());
     let words = offline.iter().chain(&options.arguments);
-    words.map(|word| format!(" {}", quoted(word))).collect()
+    let mut more = String::new();
+    for word in words {
+        more.push(' ');
+        more.push_str(&quoted(word));
+    }
+    more
 }
 
 /// Name of the job that says how a plan went.
