@@ -5,8 +5,8 @@ use crate::program::{json, refusal};
 use crate::study::{Study, base, uniform};
 use serde_json::{Value, json};
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 /// Four cells.
 fn fake() -> Fake {
@@ -390,23 +390,21 @@ fn waiting_can_be_stopped_and_the_jobs_go_on() {
     let more = ["--launcher", "slurm", "--wait"];
     let mut command = crate::program::program(&[&args[..], &more].concat());
     command.env("PATH", fake.study.folder.path().join("bin"));
-    let waiting = command
-        .stdout(Stdio::piped())
+    let mut waiting = command
+        .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // Its first look is after the submission; the handler of the signal is set before.
-    while fake.calls().len() < 3 {
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    std::thread::sleep(Duration::from_millis(500));
+    // What it sees first is said once it can be stopped.
+    let mut said = BufReader::new(waiting.stderr.take().unwrap());
+    let mut error = String::new();
+    said.read_line(&mut error).unwrap();
     let stopped = Command::new("kill")
         .args(["-INT", &waiting.id().to_string()])
         .status();
     assert!(stopped.unwrap().success());
-    let output = waiting.wait_with_output().unwrap();
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(130), "{error}");
+    said.read_to_string(&mut error).unwrap();
+    assert_eq!(waiting.wait().unwrap().code(), Some(130), "{error}");
     assert!(
         error.contains("1 running, 1 waiting (Resources)"),
         "{error}"

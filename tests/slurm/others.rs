@@ -26,6 +26,7 @@ fn check(line: &str) {
     json(&study.sweep("plan", &["--json"]));
     shell(&study, line);
     assert_eq!(study.records(), alone.records());
+    shell(&study, "\"$S\" sweep status --check study");
     // What is done is not listed, and costs nothing when asked for all the same.
     shell(&study, "test -z \"$(\"$S\" cell --plan study --list)\"");
     shell(

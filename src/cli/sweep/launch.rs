@@ -14,6 +14,7 @@ use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 /// What runs the cells.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -102,6 +103,9 @@ pub(super) fn run(
         let prepared = prepare(&plan, &Store::at(store), &options)?;
         return dry_run(&plan, &prepared, &options, as_json);
     }
+    // From here on Ctrl-C ends a command of Slurm, not this program before it has noted what was
+    // submitted.
+    let stop = stop_flag()?;
     let store = Store::open(store)?;
     store.keep_plan(&plan)?;
     let (prepared, submitted) = submit(&plan, &store, &options)?;
@@ -116,7 +120,7 @@ pub(super) fn run(
     if !as_json {
         output::text(&told)?;
     }
-    let end = waited(&plan, &store, &prepared.standing)?;
+    let end = waited(&plan, &store, &prepared.standing, &stop)?;
     if as_json {
         output::json(&object(&plan, &prepared, &submitted, Some(&end)))?;
     } else {
@@ -140,13 +144,17 @@ pub(super) fn run(
     Ok(())
 }
 
-fn waited(plan: &Plan, store: &Store, before: &Standing) -> anyhow::Result<Standing> {
-    let stop = stop_flag()?;
+fn waited(
+    plan: &Plan,
+    store: &Store,
+    before: &Standing,
+    stop: &AtomicBool,
+) -> anyhow::Result<Standing> {
     let lines = Lines {
         plan,
         last: RefCell::default(),
     };
-    if let Some(end) = wait(plan, store, &stop, &lines)? {
+    if let Some(end) = wait(plan, store, stop, &lines)? {
         return Ok(end);
     }
     eprintln!("the jobs go on: the same command waits for them again");
