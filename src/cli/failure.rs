@@ -3,6 +3,7 @@
 use super::bench::BenchError;
 use crate::assets::AssetError;
 use crate::config::ConfigError;
+use crate::experiment::launch::LaunchError;
 use crate::experiment::{EXIT_BUSY, EXIT_STORE, ExperimentError, store_error};
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -38,6 +39,9 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
     if store_error(error).is_some() {
         return ExitCode::from(EXIT_STORE);
     }
+    if let Some(LaunchError::Submitting { .. }) = error.downcast_ref() {
+        return ExitCode::from(EXIT_BUSY);
+    }
     match error.downcast_ref::<ExperimentError>() {
         Some(ExperimentError::Busy { .. }) => ExitCode::from(EXIT_BUSY),
         Some(ExperimentError::Stopped { .. }) => ExitCode::from(130),
@@ -59,6 +63,8 @@ fn hints(error: &anyhow::Error) -> Vec<String> {
         } else if let Some(e) = cause.downcast_ref::<smartkv_eval::EvalError>() {
             e.hints()
         } else if let Some(e) = cause.downcast_ref::<ExperimentError>() {
+            e.hints()
+        } else if let Some(e) = cause.downcast_ref::<LaunchError>() {
             e.hints()
         } else if let Some(e) = cause.downcast_ref::<smartkv_analysis::AnalysisError>() {
             e.hints()

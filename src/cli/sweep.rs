@@ -1,5 +1,6 @@
 //! `smartkv sweep`: plan a grid, run what is missing, look, try failures again, tidy up.
 
+mod launch;
 mod plan;
 mod search;
 mod status;
@@ -9,8 +10,8 @@ use super::output;
 use super::track::TrackArgs;
 use crate::assets::Policy;
 use crate::experiment::{
-    ExperimentError, Grid, GridFile, GridSet, Inputs, Plan, RunOptions, RunSummary, SHIPPED_GRIDS,
-    Store, first_rung, run_plan,
+    ExperimentError, Grid, GridSet, Inputs, Plan, RunOptions, RunSummary, SHIPPED_GRIDS, Store,
+    first_rung, run_plan,
 };
 use anyhow::Context as _;
 use clap::Subcommand;
@@ -26,6 +27,8 @@ use watch::Lines;
 #[command(after_help = "Examples:
   smartkv sweep plan budget                  the cells of a grid that comes with the program
   smartkv sweep run my-grid.yaml --jobs 2    run what is missing of it
+  smartkv sweep run my-grid.yaml --launcher slurm -- --time=60 --cpus-per-task=4
+                                             the same as job arrays of a cluster
   smartkv sweep status my-grid               what is done, failed and missing
   smartkv sweep retry my-grid                run failures again
   smartkv tables my-grid                     what came out
@@ -58,6 +61,9 @@ enum SweepCommand {
     Status {
         /// Names of plans, or grids [default: all plans of the store].
         plans: Vec<String>,
+        /// Fail unless every cell has a record.
+        #[arg(long)]
+        check: bool,
     },
     /// Remove what killed processes left behind.
     Gc {
@@ -79,6 +85,8 @@ pub(super) struct RunArgs {
     pub(super) grid: GridArgs,
     #[command(flatten)]
     pub(super) pool: PoolArgs,
+    #[command(flatten)]
+    launch: launch::LaunchArgs,
 }
 
 /// A grid.
@@ -120,21 +128,12 @@ pub(super) fn run(
         }
         SweepCommand::Run(run) | SweepCommand::Retry(run) => {
             let retry = matches!(args.command, SweepCommand::Retry(_));
-            let store = Store::open(&args.store)?;
+            let slurm = run.launch.is_slurm(run.pool.jobs)?;
             let plan = match run.grid.load() {
-                Ok(Grid {
-                    file:
-                        GridFile {
-                            search: Some(_), ..
-                        },
-                    ..
-                }) if retry => anyhow::bail!(
-                    "{}: a search has a plan a rung: expected one of them, such as \
-                     `smartkv sweep retry NAME.rung-1`",
-                    run.grid.name
-                ),
                 Ok(grid) => match &grid.file.search {
+                    Some(_) if slurm || retry => return Err(no_rungs(&grid, retry)),
                     Some(how) => {
+                        let store = Store::open(&args.store)?;
                         return search::run(
                             &grid, how, &store, &run.pool, policy, threads, as_json,
                         );
@@ -142,11 +141,15 @@ pub(super) fn run(
                     None => planned(&grid, policy)?,
                 },
                 // The name of a plan in the store, such as that of a rung.
-                Err(error) => match store.plan(&run.grid.name) {
+                Err(error) => match Store::at(&args.store).plan(&run.grid.name) {
                     Ok(plan) if run.grid.sets.is_empty() => plan,
                     _ => return Err(error),
                 },
             };
+            if slurm {
+                return launch::run(&plan, run, &args.store, policy, threads, retry, as_json);
+            }
+            let store = Store::open(&args.store)?;
             let summary = execute(&plan, &store, &run.pool, policy, threads, retry)?;
             if as_json {
                 output::json(&json!({
@@ -159,10 +162,27 @@ pub(super) fn run(
             }
             failures(&plan, &summary)
         }
-        SweepCommand::Status { plans } => status::print(plans, &args.store, as_json),
+        SweepCommand::Status { plans, check } => status::print(plans, *check, &args.store, as_json),
         SweepCommand::Gc { unplanned, dry_run } => gc(&args.store, *unplanned, *dry_run, as_json),
         SweepCommand::List => list(as_json),
     }
+}
+
+/// A search is many plans, and decides as it goes.
+fn no_rungs(grid: &Grid, retry: bool) -> anyhow::Error {
+    let name = &grid.name;
+    if retry {
+        return anyhow::anyhow!(
+            "{}: a search has a plan a rung: expected one of them, such as `smartkv sweep retry \
+             {name}.rung-1`",
+            grid.source
+        );
+    }
+    anyhow::anyhow!(
+        "the grid `{}` is a search, which decides as it goes what to run next: run it with \
+         `--launcher local`",
+        grid.source
+    )
 }
 
 impl GridArgs {

@@ -123,6 +123,16 @@ pub enum ExperimentError {
         /// Name of the plan.
         plan: String,
     },
+    /// Cells without a record after a run, or where all were expected.
+    #[error("{left} of {total} cells of `{plan}` have no record")]
+    Incomplete {
+        /// Cells without a record.
+        left: usize,
+        /// Cells of the plan.
+        total: usize,
+        /// Name of the plan.
+        plan: String,
+    },
     /// A store that cannot be read or written.
     #[error("cannot {what} {}: {source}", path.display())]
     Store {
@@ -181,6 +191,10 @@ impl ExperimentError {
             Self::CellsFailed { plan, .. } => vec![
                 format!("`smartkv sweep status {plan}` says why each failed"),
                 format!("`smartkv sweep retry {plan}` runs them again"),
+            ],
+            Self::Incomplete { plan, .. } => vec![
+                format!("`smartkv sweep status {plan}` says which failed, and why"),
+                "run the grid again to run the others: finished samples are kept".to_string(),
             ],
             Self::Missing { hint, .. } => vec![hint.clone()],
             Self::Store { .. } => vec![

@@ -11,6 +11,7 @@ mod evaluate;
 mod failure;
 mod grid;
 mod journal;
+pub mod launch;
 mod needles;
 mod plan;
 mod record;

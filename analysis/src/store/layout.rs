@@ -71,6 +71,18 @@ impl Layout {
         self.root.join("locks")
     }
 
+    /// What was submitted to a cluster.
+    #[must_use]
+    pub fn submissions(&self) -> PathBuf {
+        self.root.join("submissions")
+    }
+
+    /// What the jobs of a cluster print.
+    #[must_use]
+    pub fn logs(&self) -> PathBuf {
+        self.root.join("logs")
+    }
+
     /// Records that were put aside.
     #[must_use]
     pub fn quarantine(&self) -> PathBuf {

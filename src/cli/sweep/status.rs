@@ -1,7 +1,7 @@
 //! `smartkv sweep status`: what is done, running, failed and missing.
 
 use crate::cli::output;
-use crate::experiment::{CELL_SCHEMA, Grid, Held, Plan, Store};
+use crate::experiment::{CELL_SCHEMA, ExperimentError, Grid, Held, Plan, Store};
 use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -29,7 +29,12 @@ struct Failed {
     error: String,
 }
 
-pub(super) fn print(plans: &[String], store: &Path, as_json: bool) -> anyhow::Result<()> {
+pub(super) fn print(
+    plans: &[String],
+    check: bool,
+    store: &Path,
+    as_json: bool,
+) -> anyhow::Result<()> {
     let store = Store::at(store);
     let plans = match plans {
         [] => {
@@ -56,11 +61,12 @@ pub(super) fn print(plans: &[String], store: &Path, as_json: bool) -> anyhow::Re
         .collect::<anyhow::Result<Vec<_>>>()?;
     let foreign = foreign(&store)?;
     if as_json {
-        return output::json(&json!({
+        output::json(&json!({
             "schema": "smartkv.status/1",
             "plans": states,
             "records_of_other_schemas": foreign,
-        }));
+        }))?;
+        return complete(&states, check);
     }
     let rows = states.iter().map(|state| {
         let counts = [
@@ -93,7 +99,22 @@ pub(super) fn print(plans: &[String], store: &Path, as_json: bool) -> anyhow::Re
              {CELL_SCHEMA}"
         );
     }
-    output::text(&text)
+    output::text(&text)?;
+    complete(&states, check)
+}
+
+/// With `check`, an error unless every cell has a record.
+fn complete(states: &[State], check: bool) -> anyhow::Result<()> {
+    let open = states.iter().find(|state| state.done < state.cells);
+    match open.filter(|_| check) {
+        None => Ok(()),
+        Some(state) => Err(ExperimentError::Incomplete {
+            left: state.cells - state.done,
+            total: state.cells,
+            plan: state.plan.clone(),
+        }
+        .into()),
+    }
 }
 
 /// A plan by its name, or by the file of its grid.

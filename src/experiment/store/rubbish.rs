@@ -45,6 +45,7 @@ impl Store {
             layout.runs(),
             layout.failed(),
             layout.plans(),
+            layout.submissions(),
         ] {
             for path in entries(&folder)? {
                 let name = file_name(&path);
