@@ -18,10 +18,16 @@ fn submissions(fake: &Fake) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
+/// Ids of the cells of a list, which are whole.
 fn list(fake: &Fake, number: usize) -> Vec<String> {
     let path = format!("submissions/study/{number}.cells");
     let text = fs::read_to_string(fake.study.store.join(path)).unwrap();
-    text.lines().map(str::to_string).collect()
+    text.lines().map(id).collect()
+}
+
+fn id(line: &str) -> String {
+    let handed: Value = serde_json::from_str(line).unwrap();
+    handed["cell"]["id"].as_str().unwrap().to_string()
 }
 
 fn planned(fake: &Fake) -> Vec<String> {

@@ -3,6 +3,7 @@
 use crate::fake::Fake;
 use crate::program::json;
 use crate::study::{Study, base, files, uniform};
+use serde_json::Value;
 use std::fs;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -46,7 +47,8 @@ fn tasks_run_the_cells_of_their_list_and_the_last_job_tells() {
         let output = script(&fake, "cell.sh", index).output().unwrap();
         assert!(output.status.success(), "{}", stderr(&output));
         let list = fs::read_to_string(store.join("submissions/a plan/0.cells")).unwrap();
-        let id = list.lines().nth(index).unwrap();
+        let handed: Value = serde_json::from_str(list.lines().nth(index).unwrap()).unwrap();
+        let id = handed["cell"]["id"].as_str().unwrap();
         assert!(store.join(format!("cells/{id}.json")).is_file());
         let facts = fs::read_to_string(store.join(format!("runs/{id}.json"))).unwrap();
         assert!(facts.contains("\"threads\": 1"), "{facts}");

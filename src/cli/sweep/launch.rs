@@ -280,7 +280,7 @@ fn dry_run(
     for (array, job) in prepared.arrays.iter().zip(1..) {
         let _ = writeln!(
             text,
-            "# {} cells, places {}, one id a line in {}\nJOB{job}=$({})",
+            "# {} cells, places {}, one a line in {}\nJOB{job}=$({})",
             array.places.len(),
             ranges(&array.places),
             array.list.display(),

@@ -8,7 +8,8 @@ use std::path::Path;
 /// How long before a time limit a task is told, in seconds.
 const WARNING_SECONDS: u32 = 60;
 
-/// Runs one cell: line `SLURM_ARRAY_TASK_ID`, from 0, of the list that is its argument.
+/// Runs one cell: line `SLURM_ARRAY_TASK_ID`, from 0, of the list that is its argument. Lines are
+/// whole cells: the plan may be made anew while they wait.
 pub(super) fn cell_script(plan: &Plan, store: &Path, options: &SubmitOptions) -> String {
     let threads = match options.threads {
         Some(threads) => format!("export SMARTKV_THREADS={threads}"),
@@ -21,24 +22,22 @@ cpus=${SLURM_CPUS_PER_TASK:-$SLURM_CPUS_ON_NODE}
     format!(
         "#!/bin/sh
 # Cells of the plan {name}: task N runs line N, counted from 0, of the list in $1.
-id=$(sed -n \"$((SLURM_ARRAY_TASK_ID + 1))p\" \"$1\")
 {threads}
 stop() {{
     kill -TERM \"$cell\" 2>/dev/null
     wait \"$cell\"
-    echo \"cell $id: stopped by Slurm (time limit, requeue or cancellation);\" \\
+    echo \"line $SLURM_ARRAY_TASK_ID of $1: stopped by Slurm (time limit, requeue or cancellation);\" \\
         \"its finished samples are kept\" >&2
     exit 143
 }}
 # Slurm tells this shell alone.
 trap stop TERM
-{program} cell \"$id\" --plan={plan} --store={store}{more} &
+sed -n \"$((SLURM_ARRAY_TASK_ID + 1))p\" \"$1\" | {program} cell - --store={store}{more} &
 cell=$!
 wait \"$cell\"
 ",
         name = job_name(&plan.name),
         program = quoted(&options.program.display().to_string()),
-        plan = quoted(&plan.name),
         store = quoted(&store.display().to_string()),
         more = more(options),
     )

@@ -10,6 +10,7 @@ use super::submissions::{Submissions, SubmitLock, SubmittedArray, folder, free_n
 use crate::experiment::cell::CellId;
 use crate::experiment::error::ExperimentError;
 use crate::experiment::plan::Plan;
+use crate::experiment::runner::HandedCell;
 use crate::experiment::store::Store;
 use std::path::{Path, PathBuf};
 
@@ -106,7 +107,7 @@ pub struct Prepared {
 pub struct PreparedArray {
     /// Places of its cells in the plan.
     pub places: Vec<usize>,
-    /// The list of its cells' ids, one a line.
+    /// The list of its cells, one a line, as `smartkv cell -` reads it.
     pub list: PathBuf,
     /// What `sbatch` is given.
     pub arguments: Vec<String>,
@@ -262,8 +263,16 @@ fn offer(
         Store::write_text(path, text)?;
     }
     for array in &prepared.arrays {
-        let ids: Vec<&str> = array.cells.iter().map(AsRef::as_ref).collect();
-        Store::write_text(&array.list, &format!("{}\n", ids.join("\n")))?;
+        let handed = |&place: &usize| HandedCell {
+            plan: plan.name.clone(),
+            cell: plan.cells[place].clone(),
+        };
+        let mut lines = String::new();
+        for cell in array.places.iter().map(handed) {
+            lines.push_str(&serde_json::to_string(&cell).unwrap_or_default());
+            lines.push('\n');
+        }
+        Store::write_text(&array.list, &lines)?;
         let job = slurm::submit(&array.arguments)?;
         let list = array.list.file_name().unwrap_or_default();
         submissions.arrays.push(SubmittedArray {
