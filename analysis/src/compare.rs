@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::group::Row;
 use crate::measure::{Kind, Metric, Scale};
+use crate::pairing::unpaired;
 use crate::pooled::{Pooled, common_seeds};
 use smartkv_stats::special::normal_quantile;
 use smartkv_stats::{
@@ -22,13 +23,14 @@ pub struct Comparison {
     pub difference: f64,
     /// Its interval.
     pub interval: Option<Interval>,
-    /// The row over the baseline, less 1; absent where the baseline is 0.
+    /// The row over the baseline, less 1; absent where the baseline is 0 and of metrics that can be
+    /// [negative](Metric::signed).
     pub relative: Option<f64>,
     /// Its interval.
     pub relative_interval: Option<Interval>,
     /// Seeds that both have.
     pub seeds: usize,
-    /// Whether the numbers are counts that need no interval, as bytes are.
+    /// Whether the numbers are counts that need no interval, as bytes of a cache are.
     pub exact: bool,
     /// The tests, where there are windows or samples to pair.
     pub tests: Option<Tests>,
@@ -58,7 +60,8 @@ pub struct Tests {
     pub cliffs_delta: Option<f64>,
 }
 
-/// Compares `row` with `baseline`. `None` where one of them lacks the metric, or no seed is common.
+/// Compares `row` with `baseline`. `None` where one of them lacks the metric, no seed is common, or
+/// the metric is of other windows or samples: [`unpaired`].
 ///
 /// # Errors
 /// Parameters of the bootstrap that do not check.
@@ -71,8 +74,7 @@ pub fn compare(
     let Some(pooled) = Pooled::of(&[baseline, row], metric) else {
         return Ok(without_units(baseline, row, metric));
     };
-    let all: Vec<usize> = (0..pooled.len()).collect();
-    let metrics = pooled.metric(&all);
+    let metrics = pooled.metric(&pooled.places());
     let difference = |places: &[usize]| {
         let means = pooled.linear(places);
         means[1] - means[0]
@@ -83,6 +85,7 @@ pub fn compare(
             Some(differences.value.exp_m1()),
             differences.interval().map(|ends| ends.map(f64::exp_m1)),
         ),
+        Scale::Mean if metric.signed => (None, None),
         Scale::Mean => {
             let ratio = |places: &[usize]| {
                 let means = pooled.linear(places);
@@ -135,6 +138,9 @@ fn room(pooled: &Pooled, metric: &Metric, how: &Bootstrap) -> Result<Option<Inte
 
 /// Metrics that are no mean over windows or samples: bytes, times, quantiles.
 fn without_units(baseline: &Row<'_>, row: &Row<'_>, metric: &Metric) -> Option<Comparison> {
+    if unpaired(baseline, row, metric) {
+        return None;
+    }
     let seeds = common_seeds(&[baseline, row]);
     let of = |row: &Row<'_>| {
         let value = |&seed: &u64| {
@@ -154,10 +160,10 @@ fn without_units(baseline: &Row<'_>, row: &Row<'_>, metric: &Metric) -> Option<C
             Scale::ExpMean => (to / from).ln(),
         },
         interval: None,
-        relative: ratio.is_finite().then_some(ratio),
+        relative: (ratio.is_finite() && !metric.signed).then_some(ratio),
         relative_interval: None,
         seeds: seeds.len(),
-        exact: metric.kind == Kind::Memory,
+        exact: metric.kind == Kind::Memory && metric.repeats,
         tests: None,
     })
 }

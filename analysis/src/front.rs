@@ -5,6 +5,7 @@ use crate::group::Row;
 use crate::label::Labels;
 use crate::measure::{Better, Metric};
 use crate::pooled::Pooled;
+use crate::ranking::incomplete;
 use crate::summary::{Summary, summarise};
 use smartkv_stats::{Bootstrap, Interval, draw, float, hypervolume, non_dominated, quantile};
 
@@ -22,8 +23,8 @@ pub struct Front {
     pub reference: [f64; 2],
     /// Whether areas are taken of the logarithm (base 10) of the metric.
     pub log: bool,
-    /// Windows or samples that are drawn for all rows at once; absent where they have none in
-    /// common.
+    /// Windows or samples that are drawn for all complete rows at once; absent where they have none
+    /// in common, or only one of a part.
     pub units: Option<usize>,
 }
 
@@ -36,9 +37,13 @@ pub struct Point {
     pub bytes: f64,
     /// The metric.
     pub metric: f64,
-    /// Whether no other row is at most as large and at least as good, and one of both not equal.
+    /// Whether it is measured under all seeds that other rows are. One that is not is a mean over
+    /// other windows, and neither on the front nor part of an area.
+    pub complete: bool,
+    /// Whether no other complete row is at most as large and at least as good, and one of both not
+    /// equal.
     pub on_front: bool,
-    /// The share of resamples in which it is.
+    /// The share of resamples in which it is; absent where they cannot differ.
     pub stability: Option<f64>,
 }
 
@@ -49,7 +54,9 @@ pub struct Curve {
     pub labels: Labels,
     /// Their places among the rows.
     pub rows: Vec<usize>,
-    /// The area they dominate within the reference.
+    /// Whether all of them are complete.
+    pub complete: bool,
+    /// The area that the complete ones dominate within the reference.
     pub area: f64,
     /// Its percentile interval: bytes stay, losses are those of the same drawn units for all.
     pub interval: Option<Interval>,
@@ -84,6 +91,7 @@ pub fn fronts(
             row: place,
             bytes: held.mean,
             metric: lost.mean,
+            complete: true,
             on_front: false,
             stability: None,
         };
@@ -93,7 +101,12 @@ pub fn fronts(
             None => settings.push((setting, vec![point])),
         }
     }
-    let fronts = settings.into_iter().map(|(_, points)| {
+    let fronts = settings.into_iter().map(|(_, mut points)| {
+        let own: Vec<&Row<'_>> = points.iter().map(|point| &rows[point.row]).collect();
+        let lacks = incomplete(&own, &[bytes, metric]);
+        for (point, lacks) in points.iter_mut().zip(lacks) {
+            point.complete = !lacks;
+        }
         let log = log && metric.better == Better::Lower;
         front(rows, points, bytes, metric, log, how)
     });
@@ -116,8 +129,11 @@ fn front(
         },
         log,
     };
-    let held: Vec<f64> = points.iter().map(|point| point.bytes).collect();
-    let lost: Vec<f64> = points.iter().map(|point| point.metric).collect();
+    let ranked: Vec<usize> = (0..points.len())
+        .filter(|&place| points[place].complete)
+        .collect();
+    let held: Vec<f64> = ranked.iter().map(|&place| points[place].bytes).collect();
+    let lost: Vec<f64> = ranked.iter().map(|&place| points[place].metric).collect();
     let worst = lost
         .iter()
         .map(|lost| lost * scale.sign)
@@ -128,17 +144,20 @@ fn front(
         if bytes.name == "ratio" { 1.0 } else { most },
         worst * scale.sign,
     ];
-    for (point, on) in points.iter_mut().zip(scale.members(&held, &lost)) {
-        point.on_front = on;
+    for (&place, on) in ranked.iter().zip(scale.members(&held, &lost)) {
+        points[place].on_front = on;
     }
-    let mut curves = curves(rows, &points);
+    let mut curves = curves(rows, &points, &ranked);
     for (curve, places) in &mut curves {
         curve.area = scale.area(&held, &lost, places, reference);
     }
-    let own: Vec<&Row<'_>> = points.iter().map(|point| &rows[point.row]).collect();
-    let pooled = Pooled::of(&own, metric).filter(|pooled| pooled.len() > 1);
+    let own: Vec<&Row<'_>> = ranked
+        .iter()
+        .map(|&place| &rows[points[place].row])
+        .collect();
+    let pooled = Pooled::of(&own, metric).filter(Pooled::is_drawable);
     if let Some(pooled) = &pooled {
-        let mut members = vec![0_usize; points.len()];
+        let mut members = vec![0_usize; ranked.len()];
         let mut areas: Vec<Vec<f64>> = vec![Vec::new(); curves.len()];
         draw(pooled.strata(), how, |drawn| {
             let lost = pooled.metric(drawn);
@@ -149,8 +168,8 @@ fn front(
                 areas.push(scale.area(&held, &lost, places, reference));
             }
         })?;
-        for (point, count) in points.iter_mut().zip(members) {
-            point.stability = Some(float(count) / float(how.resamples));
+        for (&place, count) in ranked.iter().zip(members) {
+            points[place].stability = Some(float(count) / float(how.resamples));
         }
         let tail = (1.0 - how.level) / 2.0;
         for ((curve, _), areas) in curves.iter_mut().zip(areas) {
@@ -171,27 +190,28 @@ fn front(
     })
 }
 
-/// The curves, each with the places of its points.
-fn curves(rows: &[Row<'_>], points: &[Point]) -> Vec<(Curve, Vec<usize>)> {
+/// The curves, each with the places of its points among the `ranked`.
+fn curves(rows: &[Row<'_>], points: &[Point], ranked: &[usize]) -> Vec<(Curve, Vec<usize>)> {
     let mut curves: Vec<(Curve, Vec<usize>)> = Vec::new();
     for (place, point) in points.iter().enumerate() {
         let mut labels = rows[point.row].labels.clone();
         labels.0.remove(SWEPT);
-        match curves.iter_mut().find(|(curve, _)| curve.labels == labels) {
-            Some((curve, places)) => {
-                curve.rows.push(point.row);
-                places.push(place);
-            }
-            None => curves.push((
-                Curve {
-                    labels,
-                    rows: vec![point.row],
-                    area: 0.0,
-                    interval: None,
-                },
-                vec![place],
-            )),
-        }
+        let known = curves.iter().position(|(curve, _)| curve.labels == labels);
+        let own = known.unwrap_or_else(|| {
+            let curve = Curve {
+                labels,
+                rows: Vec::new(),
+                complete: true,
+                area: 0.0,
+                interval: None,
+            };
+            curves.push((curve, Vec::new()));
+            curves.len() - 1
+        });
+        let (curve, places) = &mut curves[own];
+        curve.rows.push(point.row);
+        curve.complete &= point.complete;
+        places.extend(ranked.iter().position(|&ranked| ranked == place));
     }
     curves
 }

@@ -29,8 +29,11 @@ impl Row<'_> {
         };
         let model = &cell.spec.model;
         let prefill = &cell.spec.prefill;
+        // A text of the same name may be another.
+        let digests = ["/text/sha256", "/haystack/sha256"];
+        let digests = digests.map(|place| cell.spec.measure.pointer(place));
         format!(
-            "{} {:?} {:?} {prefill} {:?}",
+            "{} {:?} {:?} {prefill} {:?} {digests:?}",
             model.name, model.sha256, model.weights, cell.protocol
         )
     }

@@ -58,6 +58,11 @@ pub struct Metric {
     pub scale: Scale,
     /// Whether its samples are scores of answers, which may all be right (1) or wrong (0).
     pub answers: bool,
+    /// Whether it can be negative, as log-probabilities and differences are. Such a number has no
+    /// relative change: dividing by what is negative turns the sign of the change.
+    pub signed: bool,
+    /// Whether measuring again gives the same number: times and what the process held do not.
+    pub repeats: bool,
 }
 
 /// A number, or why there is none.

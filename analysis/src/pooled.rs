@@ -3,29 +3,33 @@
 //! A unit is a window of a text or a sample of a task, by its contents. A unit that was measured
 //! under several seeds is one unit with several values, not several units: repeating a
 //! deterministic measurement adds nothing, and of a random one the repeats are of the same text.
-//! Units are drawn among those that have the same seeds and are of the same part.
+//! Units that were drawn under different seeds come from the same text: any of them could have been
+//! drawn under any seed, so they are one population, and only parts of a task are drawn apart.
 
 use crate::group::Row;
 use crate::measure::{Metric, Reading, Scale};
-use smartkv_stats::{Bootstrap, Resampled, float};
+use smartkv_stats::{Bootstrap, Resampled, drawable, float};
 use std::collections::BTreeMap;
 
 /// The values of several rows on the same units.
 #[derive(Debug, Clone)]
 pub struct Pooled {
-    rows: usize,
     units: Vec<Unit>,
     strata: Vec<usize>,
-    seeds: usize,
-    parts: usize,
+    /// What each part weighs against the heaviest.
+    shares: Vec<f64>,
+    /// Of each row: its metric, and the mean of its units.
+    rows: Vec<(f64, f64)>,
     scale: Scale,
 }
 
 #[derive(Debug, Clone)]
 struct Unit {
     part: usize,
-    /// By the seed's place, one value a row.
-    values: Vec<(usize, Vec<f64>)>,
+    /// What it weighs against the heaviest of its part: 1 where all were measured as often.
+    weight: f64,
+    /// One value a row: the mean over the seeds that it was measured under.
+    values: Vec<f64>,
 }
 
 impl Pooled {
@@ -34,58 +38,66 @@ impl Pooled {
     #[must_use]
     pub fn of(rows: &[&Row<'_>], metric: &Metric) -> Option<Self> {
         let seeds = common_seeds(rows);
-        // Unit by unit, seed by seed: the values of the rows found so far. Units stand in the order
-        // of the records, as in the records' own intervals.
-        let mut places: BTreeMap<&str, usize> = BTreeMap::new();
-        let mut found: Vec<(usize, BTreeMap<usize, Vec<f64>>)> = Vec::new();
-        for (before, row) in rows.iter().enumerate() {
-            for (index, &seed) in seeds.iter().enumerate() {
-                let cell = row.cells.iter().find(|cell| cell.spec.seed == seed)?;
-                let measured = cell.measurement(&metric.name)?;
-                if measured.samples.is_empty() || measured.reading == Reading::Simulated {
-                    return None;
-                }
-                for sample in &measured.samples {
-                    let place = *places.entry(&sample.key).or_insert_with(|| {
-                        found.push((sample.part, BTreeMap::new()));
-                        found.len() - 1
-                    });
-                    let values = found[place].1.entry(index).or_default();
-                    // Nothing of a unit that an earlier row lacks.
-                    if values.len() == before {
-                        values.push(sample.value);
-                    }
-                }
+        let seen = observed(rows, metric, &seeds)?;
+        let parts = 1 + seen.iter().map(|unit| unit.part).max()?;
+        // Every seed weighs the same, of a seed every part, and of a part every unit.
+        let mut counts = vec![vec![0_usize; parts]; seeds.len()];
+        for unit in &seen {
+            for &seed in unit.values.keys() {
+                counts[seed][unit.part] += 1;
             }
         }
-        let mut units: Vec<Unit> = Vec::new();
-        let mut kinds: Vec<(usize, Vec<usize>)> = Vec::new();
-        let mut strata = Vec::new();
-        for (part, values) in found {
-            let whole = values
-                .into_iter()
-                .filter(|(_, all)| all.len() == rows.len());
-            let values: Vec<(usize, Vec<f64>)> = whole.collect();
-            if values.is_empty() {
-                continue;
+        let filled = |seed: &Vec<usize>| seed.iter().filter(|&&count| count > 0).count();
+        let seeds = (0..seeds.len()).filter(|&seed| filled(&counts[seed]) > 0);
+        let seeds: Vec<usize> = seeds.collect();
+        let used = float(seeds.len());
+        let mut shares = vec![0.0; parts];
+        let mut heaviest = vec![0.0_f64; parts];
+        let mut of_seeds = vec![vec![0.0; rows.len()]; counts.len()];
+        let mut units = Vec::with_capacity(seen.len());
+        for Observed { part, values } in seen {
+            let mut unit = Unit {
+                part,
+                weight: 0.0,
+                values: vec![0.0; rows.len()],
+            };
+            for (seed, values) in values {
+                let of_seed = 1.0 / (float(filled(&counts[seed])) * float(counts[seed][part]));
+                unit.weight += of_seed / used;
+                for (row, value) in values.into_iter().enumerate() {
+                    of_seeds[seed][row] += of_seed * value;
+                    unit.values[row] += of_seed / used * value;
+                }
             }
-            let kind = (part, values.iter().map(|(index, _)| *index).collect());
-            let stratum = kinds.iter().position(|known| *known == kind);
-            strata.push(stratum.unwrap_or(kinds.len()));
-            if stratum.is_none() {
-                kinds.push(kind);
-            }
-            units.push(Unit { part, values });
+            unit.values
+                .iter_mut()
+                .for_each(|value| *value /= unit.weight);
+            shares[part] += unit.weight;
+            heaviest[part] = heaviest[part].max(unit.weight);
+            units.push(unit);
         }
-        let parts = 1 + units.iter().map(|unit| unit.part).max()?;
-        Some(Self {
-            rows: rows.len(),
+        for unit in &mut units {
+            unit.weight /= heaviest[unit.part];
+        }
+        let most = shares.iter().copied().fold(0.0, f64::max);
+        shares.iter_mut().for_each(|share| *share /= most);
+        let mut pooled = Self {
+            strata: units.iter().map(|unit| unit.part).collect(),
             units,
-            strata,
-            seeds: seeds.len(),
-            parts,
+            shares,
+            rows: Vec::new(),
             scale: metric.scale,
-        })
+        };
+        let means = pooled.linear(&pooled.places()).into_iter().enumerate();
+        let metric = |row: usize, mean: f64| match metric.scale {
+            Scale::Mean => mean,
+            Scale::ExpMean => {
+                let of_seed = |&seed: &usize| of_seeds[seed][row].exp();
+                seeds.iter().map(of_seed).sum::<f64>() / used
+            }
+        };
+        pooled.rows = means.map(|(row, mean)| (metric(row, mean), mean)).collect();
+        Some(pooled)
     }
 
     /// How many units there are.
@@ -100,56 +112,65 @@ impl Pooled {
         self.units.is_empty()
     }
 
-    /// What units are drawn within.
+    /// The places of all units.
+    #[must_use]
+    pub fn places(&self) -> Vec<usize> {
+        (0..self.units.len()).collect()
+    }
+
+    /// What units are drawn within: their parts.
     #[must_use]
     pub fn strata(&self) -> &[usize] {
         &self.strata
     }
 
-    /// The metric of each row over the units at `places`: the mean over seeds of the mean over
-    /// parts of the mean over units, each seed's on the metric's scale.
+    /// Whether resamples can differ: no part has a single unit.
+    #[must_use]
+    pub fn is_drawable(&self) -> bool {
+        drawable(&self.strata)
+    }
+
+    /// The metric of each row over the units at `places`. Over all it is the mean over seeds of the
+    /// mean over parts of the mean over units, each seed's on the metric's scale. Where the metric
+    /// is `exp` of a mean, other units multiply it by `exp` of what they add to the mean: a drawn
+    /// resample has no seeds of its own.
     #[must_use]
     pub fn metric(&self, places: &[usize]) -> Vec<f64> {
-        self.over_seeds(places, |mean| match self.scale {
-            Scale::Mean => mean,
-            Scale::ExpMean => mean.exp(),
-        })
-    }
-
-    /// The same on the scale that rows are compared on: logarithms where the metric is `exp` of a
-    /// mean.
-    #[must_use]
-    pub fn linear(&self, places: &[usize]) -> Vec<f64> {
-        self.over_seeds(places, |mean| mean)
-    }
-
-    fn over_seeds(&self, places: &[usize], scale: impl Fn(f64) -> f64) -> Vec<f64> {
-        let slots = self.seeds * self.parts;
-        let mut sums = vec![0.0; slots * self.rows];
-        let mut counts = vec![0_usize; slots];
-        for &place in places {
-            let unit = &self.units[place];
-            for (seed, values) in &unit.values {
-                let slot = seed * self.parts + unit.part;
-                counts[slot] += 1;
-                let own = &mut sums[slot * self.rows..][..self.rows];
-                own.iter_mut()
-                    .zip(values)
-                    .for_each(|(sum, value)| *sum += value);
+        let means = self.linear(places);
+        match self.scale {
+            Scale::Mean => means,
+            Scale::ExpMean => {
+                let rows = self.rows.iter().zip(means);
+                rows.map(|((metric, all), mean)| metric * (mean - all).exp())
+                    .collect()
             }
         }
-        let of_seed = |seed: usize| seed * self.parts..(seed + 1) * self.parts;
-        let filled = |seed: usize| of_seed(seed).filter(|&slot| counts[slot] > 0);
-        let seeds: Vec<usize> = (0..self.seeds).filter(|&s| filled(s).count() > 0).collect();
+    }
+
+    /// The mean over parts of the mean over units, on the scale that rows are compared on:
+    /// logarithms where the metric is `exp` of a mean.
+    #[must_use]
+    pub fn linear(&self, places: &[usize]) -> Vec<f64> {
+        let rows = self.units.first().map_or(0, |unit| unit.values.len());
+        let mut sums = vec![0.0; rows * self.shares.len()];
+        let mut weights = vec![0.0; self.shares.len()];
+        for &place in places {
+            let unit = &self.units[place];
+            weights[unit.part] += unit.weight;
+            let own = &mut sums[unit.part * rows..][..rows];
+            for (sum, value) in own.iter_mut().zip(&unit.values) {
+                *sum += unit.weight * value;
+            }
+        }
+        let filled: Vec<usize> = (0..weights.len()).filter(|&p| weights[p] > 0.0).collect();
+        let all: f64 = filled.iter().map(|&part| self.shares[part]).sum();
         let of_row = |row: usize| {
-            let of_seed = seeds.iter().map(|&seed| {
-                let means =
-                    filled(seed).map(|slot| sums[slot * self.rows + row] / float(counts[slot]));
-                scale(means.sum::<f64>() / float(filled(seed).count()))
-            });
-            of_seed.sum::<f64>() / float(seeds.len())
+            let parts = filled
+                .iter()
+                .map(|&part| self.shares[part] * sums[part * rows + row] / weights[part]);
+            parts.sum::<f64>() / all
         };
-        (0..self.rows).map(of_row).collect()
+        (0..rows).map(of_row).collect()
     }
 
     /// Bootstraps a statistic of the rows' values on drawn units.
@@ -167,11 +188,7 @@ impl Pooled {
     /// The values of one row, unit by unit, averaged over seeds.
     #[must_use]
     pub fn units(&self, row: usize) -> Vec<f64> {
-        let average = |unit: &Unit| {
-            let values = unit.values.iter().map(|(_, values)| values[row]);
-            values.sum::<f64>() / float(unit.values.len())
-        };
-        self.units.iter().map(average).collect()
+        self.units.iter().map(|unit| unit.values[row]).collect()
     }
 
     /// Right answers and all of them, where every unit of a row is 0 or 1 and its metric is their
@@ -181,24 +198,68 @@ impl Pooled {
         let units = self.units(row);
         let right = units.iter().filter(|value| **value > 0.5).count();
         let share = float(right) / float(units.len());
-        let all: Vec<usize> = (0..units.len()).collect();
-        let plain = (self.metric(&all)[row] - share).abs() < 1e-9;
+        let plain = (self.metric(&self.places())[row] - share).abs() < 1e-9;
         let binary = units.iter().all(|value| value.fract() == 0.0);
         (plain && binary).then_some((right, units.len()))
     }
 
-    /// Factors that give parts equal weight in a plain mean over units.
+    /// Factors with which the plain mean over units is that of [`Pooled::linear`]: all 1 where
+    /// parts are equally large and units were measured equally often.
     #[must_use]
     pub fn weights(&self) -> Vec<f64> {
-        let mut counts = vec![0_usize; self.parts];
+        let mut weights = vec![0.0; self.shares.len()];
         for unit in &self.units {
-            counts[unit.part] += 1;
+            weights[unit.part] += unit.weight;
         }
-        let filled = counts.iter().filter(|count| **count > 0).count();
-        let weight =
-            |unit: &Unit| float(self.units.len()) / (float(filled) * float(counts[unit.part]));
-        self.units.iter().map(weight).collect()
+        let all: f64 = self.shares.iter().sum();
+        let count = float(self.units.len());
+        let factor = |unit: &Unit| {
+            let part = unit.part;
+            count * self.shares[part] * unit.weight / (weights[part] * all)
+        };
+        self.units.iter().map(factor).collect()
     }
+}
+
+/// One unit as it was found: by the seed's place, one value a row.
+struct Observed {
+    part: usize,
+    values: BTreeMap<usize, Vec<f64>>,
+}
+
+/// The units that every row has, with those seeds under which every row has them.
+fn observed(rows: &[&Row<'_>], metric: &Metric, seeds: &[u64]) -> Option<Vec<Observed>> {
+    // Units stand in the order of the records, as in the records' own intervals.
+    let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut found: Vec<Observed> = Vec::new();
+    for (before, row) in rows.iter().enumerate() {
+        for (index, &seed) in seeds.iter().enumerate() {
+            let cell = row.cells.iter().find(|cell| cell.spec.seed == seed)?;
+            let measured = cell.measurement(&metric.name)?;
+            if measured.samples.is_empty() || measured.reading == Reading::Simulated {
+                return None;
+            }
+            for sample in &measured.samples {
+                let place = *places.entry(&sample.key).or_insert_with(|| {
+                    found.push(Observed {
+                        part: sample.part,
+                        values: BTreeMap::new(),
+                    });
+                    found.len() - 1
+                });
+                let values = found[place].values.entry(index).or_default();
+                // Nothing of a unit that an earlier row lacks.
+                if values.len() == before {
+                    values.push(sample.value);
+                }
+            }
+        }
+    }
+    for unit in &mut found {
+        unit.values.retain(|_, values| values.len() == rows.len());
+    }
+    found.retain(|unit| !unit.values.is_empty());
+    Some(found)
 }
 
 /// Seeds that every row has, ascending.

@@ -28,7 +28,7 @@ pub struct Estimate {
     /// Seeds.
     pub seeds: usize,
     /// Interval of the mean over windows or samples; absent where the metric is no mean
-    /// over them, or there are fewer than two.
+    /// over them, or a part has fewer than two.
     pub interval: Option<Interval>,
     /// Windows or samples.
     pub units: Option<usize>,

@@ -120,6 +120,9 @@ pub struct Number {
     /// How it is written.
     #[serde(skip)]
     pub style: Style,
+    /// Whether it takes part where the best is marked.
+    #[serde(skip)]
+    pub ranked: bool,
     /// Whether it is the best of those it is ranked with, or written like it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub best: bool,
@@ -151,6 +154,7 @@ impl Number {
             sd: None,
             interval: None,
             style,
+            ranked: true,
             best: false,
             cells: cells.to_vec(),
         }
@@ -209,8 +213,9 @@ impl Format {
 }
 
 impl Table {
-    /// Marks the best numbers of each column that has a better side, among the rows that `group`
-    /// gives the same name. Numbers that are written like the best one are marked too.
+    /// Marks the best numbers of each column that has a better side, among the ranked ones of the
+    /// rows that `group` gives the same name. Numbers that are written like the best one are marked
+    /// too, and one that has none to beat is not.
     pub fn mark_best(&mut self, group: &[String]) {
         for (place, column) in self.columns.iter().enumerate() {
             let sign = match column.better {
@@ -234,16 +239,21 @@ impl Table {
 
 fn mark(rows: &mut [Vec<Entry>], members: &[usize], column: usize, sign: f64) {
     let number = |rows: &[Vec<Entry>], row: usize| match rows[row].get(column) {
-        Some(Entry::Number(number)) => Some(number.clone()),
+        Some(Entry::Number(number)) if number.ranked => Some(number.clone()),
         _ => None,
     };
-    let numbers = members.iter().filter_map(|&row| number(rows, row));
-    let best = numbers.min_by(|a, b| (sign * a.value).total_cmp(&(sign * b.value)));
-    let Some(best) = best.filter(|_| members.len() > 1) else {
+    let numbers: Vec<Number> = members.iter().filter_map(|&r| number(rows, r)).collect();
+    let rivals = numbers.len();
+    let best = numbers
+        .into_iter()
+        .min_by(|a, b| (sign * a.value).total_cmp(&(sign * b.value)));
+    let Some(best) = best.filter(|_| rivals > 1) else {
         return;
     };
     for &row in members {
-        if let Some(Entry::Number(number)) = rows[row].get_mut(column) {
+        if let Some(Entry::Number(number)) = rows[row].get_mut(column)
+            && number.ranked
+        {
             // At the digits of the best one.
             let decimals = digits::decimals(&best);
             number.best =

@@ -220,7 +220,7 @@ impl Context<'_> {
         format!(
             "Intervals: {}% bootstrap ({resamples} resamples, seed {seed}) over windows and \
              samples, never tokens; bias-corrected and accelerated, percentiles where units are \
-             of several parts or seeds.",
+             of several parts, none where a part has a single unit.",
             (level * 1e4).round() / 100.0
         )
     }

@@ -11,7 +11,9 @@ use std::fs;
 
 fn damaged() -> Filled {
     let mut filled = Filled::new();
-    for id in ["good", "old", "torn", "renamed", "newer", "failed"] {
+    for id in [
+        "good", "old", "torn", "renamed", "newer", "failed", "edited", "bare",
+    ] {
         filled.cell(
             id,
             &json!({"strategy": id, "seed": 0}),
@@ -21,17 +23,24 @@ fn damaged() -> Filled {
     }
     filled.planned("missing", &json!({"strategy": "missing", "seed": 0}));
     let layout = filled.layout();
-    let edit = |id: &str, change: &dyn Fn(&mut Value)| {
+    filled.edit("old", |cell| cell["schema"] = "smartkv.cell/0".into());
+    filled.edit("newer", |cell| {
+        cell["result"]["schema"] = "smartkv.eval/2".into();
+    });
+    filled.edit("renamed", |cell| cell["id"] = "other".into());
+    // By hand, and the digest is still that of what was measured.
+    let by_hand = |id: &str, change: &dyn Fn(&mut Value)| {
         let path = layout.cell(id);
         let mut value: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
         change(&mut value);
         Filled::write(&path, &value);
     };
-    edit("old", &|cell| cell["schema"] = "smartkv.cell/0".into());
-    edit("newer", &|cell| {
-        cell["result"]["schema"] = "smartkv.eval/2".into();
+    by_hand("edited", &|cell| {
+        cell["result"]["quality"]["kl_mean"] = 0.001.into();
     });
-    edit("renamed", &|cell| cell["id"] = "other".into());
+    by_hand("bare", &|cell| {
+        cell.as_object_mut().unwrap().remove("result_sha256");
+    });
     fs::write(layout.cell("torn"), "{\"schema\": \"smartkv.ce").unwrap();
     fs::remove_file(layout.cell("failed")).unwrap();
     let failure = json!({"class": "budget", "message": "too small", "hints": [], "attempts": 2});
@@ -55,16 +64,23 @@ fn what_cannot_be_used_is_kept_apart() {
         list.iter().map(|(path, _)| stem(path)).collect()
     };
     assert_eq!(named(&study.other), ["old", "newer"]);
-    assert_eq!(named(&study.corrupt), ["good", "torn", "renamed"]);
+    assert_eq!(
+        named(&study.corrupt),
+        ["good", "torn", "renamed", "edited", "bare"]
+    );
+    let reason = |place: usize| study.corrupt[place].1.as_str();
+    assert_eq!(reason(2), "it calls itself `other`");
+    assert_eq!(reason(3), "its result does not match its digest");
+    assert!(reason(4).contains("result_sha256"), "{}", reason(4));
     assert_eq!(study.failed[0].1.message, "too small");
     assert_eq!(study.missing[0].id, "missing");
     assert_eq!(
         study.census(),
-        "1 of 7 cells of the plan are there, 1 failed, 1 not run, 4 unreadable or of another version"
+        "1 of 9 cells of the plan are there, 1 failed, 1 not run, 6 unreadable or of another version"
     );
     let table = &tables(&study, Kind::Summary, &Options::default()).unwrap()[0];
     assert!(
-        table.notes.last().unwrap().contains("1 of 7 cells"),
+        table.notes.last().unwrap().contains("1 of 9 cells"),
         "{:?}",
         table.notes
     );

@@ -123,6 +123,28 @@ fn an_incomplete_study_says_so() {
 }
 
 #[test]
+fn a_result_that_was_edited_is_not_used() {
+    let filled = sweep();
+    let study = filled.study("budget");
+    let path = filled.layout().cell(&study.cells[1].id);
+    let text = fs::read_to_string(&path).unwrap();
+    let mut record: Value = serde_json::from_str(&text).unwrap();
+    record["result"]["quality"]["kl_mean"] = 0.0.into();
+    Filled::write(&path, &record);
+    let out = run(&of(&filled, &["budget", "--kind", "summary"]));
+    assert_eq!(out.code, 0);
+    for part in [
+        "13 of 14 cells of the plan are there, 1 unreadable",
+        "its result does not match its digest",
+    ] {
+        assert!(out.stderr.contains(part), "{}", out.stderr);
+    }
+    let why =
+        "not ranked, as seeds are missing that other rows have: budget=0.3, strategy=uniform-4";
+    assert!(out.stdout.contains(why), "{}", out.stdout);
+}
+
+#[test]
 fn a_table_that_nobody_asked_for_may_be_lacking() {
     let filled = sweep();
     let axes = ["budget", "strategy", "seed"];

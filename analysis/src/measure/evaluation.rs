@@ -84,6 +84,9 @@ const BYTES: [Field; 10] = {
     ]
 };
 
+/// At most 0.
+const LOG_PROB: &str = "needle_log_prob";
+
 const QUALITY: [Field; 10] = {
     use Better::{Higher, Lower};
     [
@@ -133,7 +136,7 @@ const QUALITY: [Field; 10] = {
             Of::Needle("/correct"),
         ),
         Field(
-            "needle_log_prob",
+            LOG_PROB,
             "nats/token",
             Higher,
             "/tasks/needle/gold_log_prob_per_token",
@@ -197,6 +200,8 @@ pub(super) fn read(cell: &CellRecord) -> (Vec<Measurement>, bool) {
                     kind,
                     scale,
                     answers: matches!(of, Of::Needle("/correct")),
+                    signed: name == LOG_PROB,
+                    repeats: true,
                 },
                 reading,
                 samples: samples(cell, of).unwrap_or_default(),

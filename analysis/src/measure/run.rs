@@ -48,6 +48,8 @@ pub(super) fn read(run: &RunRecord, simulated: bool) -> Vec<Measurement> {
                 },
                 scale: Scale::Mean,
                 answers: false,
+                signed: false,
+                repeats: false,
             },
             reading: if simulated { Reading::Simulated } else { value },
             samples: Vec::new(),

@@ -89,6 +89,8 @@ fn metric(name: String, unit: &'static str, better: Better, kind: Kind) -> Metri
         kind,
         scale: Scale::Mean,
         answers: false,
+        signed: false,
+        repeats: true,
     }
 }
 
@@ -134,6 +136,7 @@ fn of_part(
         Some(Measurement {
             metric: Metric {
                 answers: what == "score",
+                signed: what == "difference",
                 ..metric(format!("{what}.{name}"), unit, better, Kind::Quality)
             },
             reading: Reading::Number(value?),
@@ -156,7 +159,10 @@ fn samples(
     only: Option<&str>,
     of: OfSample,
 ) -> Option<Vec<Sample>> {
-    let mut parts: Vec<&str> = Vec::new();
+    // In the order of the record, which that of the samples need not be: under another seed a part
+    // must have the same place.
+    let names = listed(result, "/parts").filter_map(|part| part.get("name")?.as_str());
+    let mut parts: Vec<&str> = names.collect();
     let mut samples = Vec::new();
     let mut asked = BTreeMap::new();
     for sample in listed(result, "/samples") {

@@ -1,5 +1,6 @@
 //! Reading a store.
 
+use super::digest;
 use super::layout::{CELL_SCHEMA, Layout, PLAN_SCHEMA, RUN_SCHEMA};
 use super::records::{CellRecord, Failure, Plan, RunRecord};
 use crate::error::{AnalysisError, Result};
@@ -138,11 +139,17 @@ impl Store {
         named(found, name, |plan| &plan.name)
     }
 
-    /// The record of a finished cell.
+    /// The record of a finished cell. One of another cell, or whose result is not the one that was
+    /// written, is corrupt.
     #[must_use]
     pub fn cell(&self, id: &str) -> Found<CellRecord> {
         let found: Found<CellRecord> = read(&self.layout.cell(id), Some(CELL_SCHEMA));
-        named(found, id, |cell| &cell.id)
+        match named(found, id, |cell| &cell.id) {
+            Found::Here(cell) if digest(&cell.result) != cell.result_sha256 => {
+                Found::Corrupt("its result does not match its digest".into())
+            }
+            other => other,
+        }
     }
 
     /// The facts of the run that made it.

@@ -52,6 +52,8 @@ pub struct CellRecord {
     pub cell: CellSpec,
     /// What came out.
     pub result: Value,
+    /// [`digest`](super::digest()) of the result.
+    pub result_sha256: String,
 }
 
 /// What determines a cell.

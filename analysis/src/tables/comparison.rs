@@ -5,6 +5,7 @@ use super::summary::{count, style};
 use crate::compare::{Comparison, compare, correct};
 use crate::error::Result;
 use crate::measure::{Metric, Scale};
+use crate::pairing::unpaired;
 use crate::table::{Column, Entry, Number, Style, Table};
 
 /// A comparison, and whose it is.
@@ -16,18 +17,25 @@ pub(super) struct Compared {
     pub(super) comparison: Comparison,
 }
 
+/// Comparisons, and what they leave out.
+pub(super) struct All {
+    pub(super) found: Vec<Compared>,
+    /// Which have no difference, for want of common windows or samples.
+    pub(super) unpaired: Option<String>,
+}
+
 /// All comparisons of the metrics with the rows of these labels, p-values corrected over all.
-pub(super) fn all(
-    cx: &Context<'_>,
-    metrics: &[Metric],
-    pairs: &[(usize, usize)],
-) -> Result<Vec<Compared>> {
+pub(super) fn all(cx: &Context<'_>, metrics: &[Metric], pairs: &[(usize, usize)]) -> Result<All> {
     let mut found = Vec::new();
+    let mut apart = Vec::new();
     for metric in metrics {
         for &(row, against) in pairs {
             let (own, baseline) = (&cx.rows[row], &cx.rows[against]);
             let comparison = compare(baseline, own, metric, &cx.options.bootstrap)?;
             let Some(comparison) = comparison else {
+                if unpaired(baseline, own, metric) {
+                    apart.push(format!("{} of {}", metric.name, own.labels));
+                }
                 continue;
             };
             let mut ids = own.ids();
@@ -41,13 +49,20 @@ pub(super) fn all(
         }
     }
     correct(found.iter_mut().map(|one| &mut one.comparison));
-    Ok(found)
+    let unpaired = (!apart.is_empty()).then(|| {
+        format!(
+            "No difference, as the row and what it is held against were not measured on the same \
+             windows or samples: {}.",
+            apart.join("; ")
+        )
+    });
+    Ok(All { found, unpaired })
 }
 
 pub(super) fn table(cx: &Context<'_>) -> Result<Table> {
     let metrics = cx.compared_metrics()?;
     let baseline = cx.baseline()?;
-    let found = all(cx, &metrics, &cx.pairs(&baseline))?;
+    let All { found, unpaired } = all(cx, &metrics, &cx.pairs(&baseline))?;
     if found.is_empty() {
         return Err(cx.lacks(
             &format!("no row can be held against {baseline}: none has a metric, a seed and a window or sample in common with it"),
@@ -82,6 +97,7 @@ pub(super) fn table(cx: &Context<'_>) -> Result<Table> {
         table.rows.push(entries);
     }
     table.notes = notes(cx, &metrics, "Difference: the row less the baseline");
+    table.notes.extend(unpaired);
     table.notes.push(
         "p: McNemar's exact test where all values are 0 or 1, else the sign-flip test; corrected \
          by Holm over all tests of this table. d_z: mean difference in standard deviations of \
@@ -104,6 +120,14 @@ pub(super) fn notes(cx: &Context<'_>, metrics: &[Metric], difference: &str) -> V
         notes.push(format!(
             "Differences of {} are of the mean negative log-likelihood, in nats.",
             logarithmic.join(", ")
+        ));
+    }
+    let signed = metrics.iter().filter(|metric| metric.signed);
+    let signed: Vec<&str> = signed.map(|metric| metric.name.as_str()).collect();
+    if !signed.is_empty() {
+        notes.push(format!(
+            "No change relative to what can be negative: {}.",
+            signed.join(", ")
         ));
     }
     notes.push(cx.interval_note());

@@ -3,7 +3,7 @@
 use super::Context;
 use super::summary::{count, style};
 use crate::error::Result;
-use crate::front::{Front, SWEPT, fronts};
+use crate::front::{Front, Point, SWEPT, fronts};
 use crate::measure::{Better, Kind, Metric};
 use crate::table::digits::{decimals, fixed};
 use crate::table::{Column, Entry, Number, Style, Table};
@@ -23,6 +23,12 @@ pub(super) fn tables(cx: &Context<'_>) -> Result<Vec<Table>> {
         return Err(cx.lacks(
             "bytes have no front against bytes",
             "name a --metric of quality or speed",
+        ));
+    }
+    if let Some(metric) = metrics.iter().find(|one| one.better == Better::Neither) {
+        return Err(cx.lacks(
+            &format!("neither more nor less of `{}` is better", metric.name),
+            "name a --metric with a better side",
         ));
     }
     if cx.options.metrics.is_empty() {
@@ -69,7 +75,11 @@ fn points(cx: &Context<'_>, bytes: &Metric, metric: &Metric, fronts: &[Front]) -
             style(metric),
             &ids,
         )));
-        entries.push(Entry::text(if point.on_front { "yes" } else { "no" }));
+        entries.push(match (point.complete, point.on_front) {
+            (false, _) => Entry::nothing(),
+            (true, true) => Entry::text("yes"),
+            (true, false) => Entry::text("no"),
+        });
         entries.push(point.stability.map_or_else(Entry::nothing, |share| {
             Entry::Number(Number::new(share, Style::Plain, &ids))
         }));
@@ -84,6 +94,17 @@ fn points(cx: &Context<'_>, bytes: &Metric, metric: &Metric, fronts: &[Front]) -
          least as good, one of both strictly. {resamples} resamples (seed {seed}) draw the same \
          windows or samples for all rows; bytes stay."
     )];
+    let fewer = fronts.iter().flat_map(|front| &front.points);
+    let fewer = fewer.filter(|point| !point.complete);
+    let fewer: Vec<String> = fewer
+        .map(|point| cx.rows[point.row].labels.to_string())
+        .collect();
+    if !fewer.is_empty() {
+        table.notes.push(format!(
+            "Incomplete and on no front, as seeds are missing that other rows have: {}.",
+            fewer.join("; ")
+        ));
+    }
     if left_out > 0 {
         table.notes.push(format!(
             "Rows left out, without bytes of their own or without the metric: {left_out}."
@@ -115,10 +136,19 @@ fn areas(cx: &Context<'_>, metric: &Metric, fronts: &[Front]) -> Table {
             let labels = axes.iter().map(|axis| Entry::text(curve.labels.get(axis)));
             let mut entries: Vec<Entry> = labels.collect();
             entries.push(count(curve.rows.len(), &ids));
-            let area = Number::new(curve.area, Style::Plain, &ids).within(curve.interval);
-            entries.push(Entry::Number(area));
+            let mut area = Number::new(curve.area, Style::Plain, &ids).within(curve.interval);
+            area.ranked = curve.complete;
+            let ranked = |point: &Point| point.complete && curve.rows.contains(&point.row);
+            entries.push(if front.points.iter().any(ranked) {
+                Entry::Number(area)
+            } else {
+                Entry::nothing()
+            });
             table.rows.push(entries);
             groups.push(place.to_string());
+        }
+        if !front.points.iter().any(|point| point.complete) {
+            continue;
         }
         let [bytes, loss] = front.reference;
         let plain = |value: f64| fixed(value, decimals(&Number::new(value, Style::Plain, &[])));
@@ -128,7 +158,7 @@ fn areas(cx: &Context<'_>, metric: &Metric, fronts: &[Front]) -> Table {
             String::new()
         };
         let units = front.units.map_or_else(
-            || "no common windows or samples, so no intervals".to_string(),
+            || "no common windows or samples, or a single one of a part, so no intervals".to_string(),
             |units| format!("{units} common windows or samples drawn for all curves at once, percentile intervals"),
         );
         table.notes.push(format!(
@@ -140,6 +170,12 @@ fn areas(cx: &Context<'_>, metric: &Metric, fronts: &[Front]) -> Table {
         ));
     }
     table.mark_best(&groups);
+    let curves = fronts.iter().flat_map(|front| &front.curves);
+    if curves.into_iter().any(|curve| !curve.complete) {
+        table.notes.push(
+            "Rows that lack seeds add no area, and curves with such rows are not ranked.".into(),
+        );
+    }
     let Bootstrap {
         resamples,
         level,

@@ -1,7 +1,7 @@
 //! What rows lose against the allocation that knows the future.
 
 use super::Context;
-use super::comparison::{all, notes};
+use super::comparison::{All, all, notes};
 use super::summary::{count, style};
 use crate::error::Result;
 use crate::group::Row;
@@ -11,7 +11,7 @@ use crate::table::{Column, Entry, Number, Style, Table};
 pub(super) fn table(cx: &Context<'_>) -> Result<Table> {
     let metrics = cx.compared_metrics()?;
     let oracle = oracle(cx)?;
-    let found = all(cx, &metrics, &cx.pairs(&oracle))?;
+    let All { found, unpaired } = all(cx, &metrics, &cx.pairs(&oracle))?;
     if found.is_empty() {
         return Err(cx.lacks(
             &format!("no row can be held against the oracle {oracle}"),
@@ -50,6 +50,7 @@ pub(super) fn table(cx: &Context<'_>) -> Result<Table> {
         &metrics,
         "Regret: the row less the oracle at the same other labels",
     );
+    table.notes.extend(unpaired);
     table.notes.push(
         "The oracle ranks tokens by the attention they will receive, which no cache can know: a \
          bound, no method. p: corrected by Holm over this table."

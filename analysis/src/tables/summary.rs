@@ -2,9 +2,12 @@
 
 use super::Context;
 use crate::error::Result;
+use crate::group::Row;
 use crate::measure::{Better, Metric};
+use crate::ranking::incomplete;
 use crate::summary::{Estimate, Summary, summarise};
 use crate::table::{Column, Entry, Number, SIMULATED, Style, Table};
+use std::collections::BTreeMap;
 
 /// Axes that name what is compared; rows that differ in them alone are ranked.
 const RANKED: [&str; 2] = ["strategy", "variant"];
@@ -38,7 +41,9 @@ pub(super) fn table(cx: &Context<'_>) -> Result<Table> {
         entries.extend(numbers);
         table.rows.push(entries);
     }
-    table.mark_best(&groups(cx));
+    let groups = groups(cx);
+    let skipped = leave_out(cx, &metrics, &groups, &mut table);
+    table.mark_best(&groups);
     table.notes = vec![
         "Mean over seeds ± standard deviation over seeds [interval]; seeds: cells averaged; \
          units: windows or samples behind the intervals, counted once however many seeds measured \
@@ -50,7 +55,49 @@ pub(super) fn table(cx: &Context<'_>) -> Result<Table> {
          written alike; no test."
             .into(),
     ];
+    table.notes.extend(skipped);
     Ok(table)
+}
+
+/// Takes numbers out of the ranking that are means over fewer seeds than others of their group, and
+/// says whose they are.
+fn leave_out(
+    cx: &Context<'_>,
+    metrics: &[Metric],
+    groups: &[String],
+    table: &mut Table,
+) -> Option<String> {
+    let first = table.columns.len() - metrics.len();
+    let mut skipped: Vec<Vec<&str>> = vec![Vec::new(); cx.rows.len()];
+    let mut members: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (place, group) in groups.iter().enumerate() {
+        members.entry(group).or_default().push(place);
+    }
+    let ranked = metrics.iter().enumerate();
+    for (column, metric) in ranked.filter(|(_, metric)| metric.better != Better::Neither) {
+        for rivals in members.values() {
+            let rows: Vec<&Row<'_>> = rivals.iter().map(|&row| &cx.rows[row]).collect();
+            for (&place, lacks) in rivals.iter().zip(incomplete(&rows, &[metric])) {
+                let entry = table.rows[place].get_mut(first + column);
+                if let Some(Entry::Number(number)) = entry.filter(|_| lacks) {
+                    number.ranked = false;
+                    skipped[place].push(&metric.name);
+                }
+            }
+        }
+    }
+    let rows = skipped
+        .iter()
+        .enumerate()
+        .filter(|(_, own)| !own.is_empty());
+    let rows = rows.map(|(row, own)| format!("{} ({})", cx.rows[row].labels, own.join(", ")));
+    let rows: Vec<String> = rows.collect();
+    (!rows.is_empty()).then(|| {
+        format!(
+            "Incomplete and not ranked, as seeds are missing that other rows have: {}.",
+            rows.join("; ")
+        )
+    })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
@@ -83,7 +130,7 @@ pub(super) fn style(metric: &Metric) -> Style {
 
 /// What each row is ranked within: its labels but those that name what is compared.
 fn groups(cx: &Context<'_>) -> Vec<String> {
-    let of = |row: &crate::group::Row<'_>| {
+    let of = |row: &Row<'_>| {
         let mut labels = row.labels.clone();
         labels.0.retain(|axis, _| !RANKED.contains(&axis.as_str()));
         format!("{labels} {}", row.setting())

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test uses its own part")]
 
 use serde_json::{Value, json};
-use smartkv_analysis::store::{Layout, Plan};
+use smartkv_analysis::store::{Layout, Plan, digest};
 use smartkv_analysis::{Store, Study};
 use std::fs;
 use std::path::Path;
@@ -79,6 +79,16 @@ impl Filled {
         fs::write(path, value.to_string()).expect("a file");
     }
 
+    /// Changes the record of a cell; its digest is that of the changed result.
+    pub(crate) fn edit(&self, id: &str, change: impl FnOnce(&mut Value)) {
+        let path = self.layout().cell(id);
+        let text = fs::read_to_string(&path).expect("a record");
+        let mut record: Value = serde_json::from_str(&text).expect("JSON");
+        change(&mut record);
+        record["result_sha256"] = digest(&record["result"]).into();
+        Self::write(&path, &record);
+    }
+
     /// A planned cell with nothing behind it.
     pub(crate) fn planned(&mut self, id: &str, labels: &Value) {
         self.cells.push(json!({"id": id, "labels": labels}));
@@ -145,6 +155,7 @@ fn split(id: &str, mut result: Value, seed: u64) -> (Value, Value) {
             "strategy": {"name": name, "config": config},
             "budget": result.get("budget"), "prefill": "exact", "seed": seed, "measure": measure,
         },
+        "result_sha256": digest(&result),
         "result": result,
     });
     let run = json!({

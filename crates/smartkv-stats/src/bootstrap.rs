@@ -86,7 +86,7 @@ impl Interval {
 pub struct Estimate {
     /// Mean over the units.
     pub mean: f64,
-    /// Percentile interval; absent with fewer than two units.
+    /// Percentile interval; absent with fewer than two units of some population.
     pub interval: Option<Interval>,
     /// Units resampled: windows or prompts.
     pub units: usize,
@@ -113,7 +113,8 @@ pub fn bootstrap_mean(units: &[f64], how: &Bootstrap) -> Result<Estimate> {
 }
 
 /// [`bootstrap_mean`] of units that come from several populations: `strata` names that of each, and
-/// units are resampled among their own. Without strata all are of one.
+/// units are resampled among their own. Without strata all are of one. A population with a single
+/// unit shows no spread: then there is no interval.
 ///
 /// # Errors
 /// Strata for another number of units, and those of [`bootstrap_mean`].
@@ -134,8 +135,8 @@ pub fn bootstrap_mean_within(units: &[f64], strata: &[usize], how: &Bootstrap) -
     })
 }
 
-/// The mean, and the sorted means of all resamples; of none with fewer than two units. Each unit is
-/// drawn among those of its own stratum.
+/// The mean, and the sorted means of all resamples; none where a stratum has fewer than two units.
+/// Each unit is drawn among those of its own stratum.
 pub(super) fn resampled_means(
     units: &[f64],
     strata: &[usize],
@@ -164,7 +165,7 @@ pub(super) fn resampled_means(
         own.entry(stratum).or_default().push(unit);
     }
     let mut means: Vec<f64> = Vec::new();
-    if n > 1 {
+    if own.values().all(|own| own.len() > 1) {
         let mut draws = Draws::keyed([how.seed, 0, 0, 0]);
         let mut draw = |_| {
             let all = own.values().map(|own| {

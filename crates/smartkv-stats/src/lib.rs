@@ -46,7 +46,7 @@ pub use holm::{holm, holm_factors};
 pub use permutation::sign_flip;
 pub use proportion::{McNemar, Proportion, Z_95, Z_99, mcnemar_exact, mcnemar_paired, wilson};
 pub use quantile::{Quantiles, mean, median, quantile};
-pub use resample::{Resampled, draw};
+pub use resample::{Resampled, draw, drawable};
 pub use student::{PairedT, cliffs_delta, cohens_d_z, paired_t, standard_deviation};
 pub use verdict::{Judge, Verdict};
 pub use wilcoxon::{Wilcoxon, wilcoxon};

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 pub struct Resampled {
     /// Of all units as they are.
     pub value: f64,
-    /// Of each resample, ascending; empty with fewer than two units.
+    /// Of each resample, ascending; empty where nothing is [`drawable`].
     pub resamples: Vec<f64>,
     /// Skewness of the jackknife over 6; absent where units are of several strata.
     acceleration: Option<f64>,
@@ -53,8 +53,8 @@ impl Resampled {
     }
 
     /// The interval: bias-corrected and accelerated (Efron 1987) where all units are of one
-    /// population, the percentile interval where they are of several. `None` with fewer than two
-    /// units, and where the statistic is not finite for some resample.
+    /// population, the percentile interval where they are of several. `None` where nothing is
+    /// [`drawable`], and where the statistic is not finite for some resample.
     #[must_use]
     pub fn interval(&self) -> Option<Interval> {
         let ends = [self.resamples.first(), self.resamples.last()];
@@ -83,8 +83,19 @@ impl Resampled {
     }
 }
 
+/// Whether units can be drawn: there are some, and none is the only one of its stratum. One unit
+/// drawn among itself is always the same, which would pass for certainty.
+#[must_use]
+pub fn drawable(strata: &[usize]) -> bool {
+    let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
+    for &stratum in strata {
+        *counts.entry(stratum).or_default() += 1;
+    }
+    !counts.is_empty() && counts.values().all(|&count| count > 1)
+}
+
 /// Draws `how.resamples` times as many units as there are, each among those of its own stratum,
-/// and hands their places to `see`. Nothing is drawn of fewer than two units.
+/// and hands their places to `see`. Nothing is drawn where nothing is [`drawable`].
 ///
 /// Equal seeds draw equal places, whatever is computed from them.
 ///
@@ -92,7 +103,7 @@ impl Resampled {
 /// Parameters that do not [`check`](Bootstrap::check).
 pub fn draw(strata: &[usize], how: &Bootstrap, mut see: impl FnMut(&[usize])) -> Result<()> {
     how.check()?;
-    if strata.len() < 2 {
+    if !drawable(strata) {
         return Ok(());
     }
     let mut own: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
@@ -112,6 +123,7 @@ pub fn draw(strata: &[usize], how: &Bootstrap, mut see: impl FnMut(&[usize])) ->
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "exact where it is exact")]
 mod tests {
     use super::*;
     use crate::{bca_interval, bootstrap_mean_within};
@@ -155,6 +167,23 @@ mod tests {
             ..how
         };
         assert!(Resampled::of(&[0; 3], &never, inverse).is_err());
+    }
+
+    #[test]
+    fn a_unit_alone_in_its_stratum_leaves_no_interval() {
+        let how = Bootstrap::default();
+        let units = [1.0, 2.0, 9.0];
+        let mean =
+            |places: &[usize]| places.iter().map(|&i| units[i]).sum::<f64>() / float(places.len());
+        for strata in [[0, 1, 2], [0, 0, 1]] {
+            let found = Resampled::of(&strata, &how, mean).unwrap();
+            assert_eq!(found.value, 4.0);
+            assert_eq!((found.interval(), found.percentiles()), (None, None));
+            let within = bootstrap_mean_within(&units, &strata, &how).unwrap();
+            assert_eq!(within.interval, None);
+            assert!(!drawable(&strata));
+        }
+        assert!(drawable(&[3, 1, 3, 1]) && !drawable(&[]) && !drawable(&[7]));
     }
 
     #[test]
