@@ -1,5 +1,6 @@
 //! The command line: one thin file a command.
 
+mod analyze;
 mod ask;
 mod bar;
 mod bench;
@@ -74,6 +75,8 @@ enum Command {
     Sweep(sweep::SweepArgs),
     /// Run one cell of a plan, unless its record is there.
     Cell(cell::CellArgs),
+    /// Look closely: attention, and what rounding does to it; bytes, times and errors.
+    Analyze(analyze::AnalyzeArgs),
     /// Learn a strategy's parameters from a model and a text; write a configuration file.
     Calibrate(calibrate::CalibrateArgs),
     /// Stream text through a strategy and show the bytes of its cache.
@@ -127,6 +130,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Bench(args) => bench::run(&args, &policy, global.json),
         Command::Sweep(args) => sweep::run(&args, &policy, global.threads, global.json),
         Command::Cell(args) => cell::run(&args, &policy, global.json),
+        Command::Analyze(args) => analyze::run(args, &policy, global.json),
         Command::Calibrate(args) => calibrate::run(&args, &policy, global.json),
         Command::Generate(args) => generate::run(&args, &policy, global.json),
         Command::Strategies(args) => strategies::run(&args, global.json),

@@ -1,6 +1,7 @@
 //! Experiments: one measurement (settings in, one record out), and many (a grid, its cells, the
 //! store of their records, and what runs them).
 
+pub mod analyze;
 mod calibrate;
 mod cell;
 mod compare;

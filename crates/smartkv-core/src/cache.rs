@@ -2,6 +2,7 @@
 
 mod attend;
 mod frame;
+mod inspect;
 mod lane;
 mod moves;
 mod pages;
@@ -30,6 +31,7 @@ use crate::strategy::{Seen, Strategy, Tracker, Watch};
 use crate::trace::Trace;
 use attend::{Heads, LaneStep, Scratch};
 use half::f16;
+pub use inspect::PlanWork;
 use lane::Lane;
 use rayon::prelude::*;
 use segment::Columns;
@@ -56,6 +58,7 @@ pub struct CacheBuilder {
     budget: Option<Budget>,
     prefill: Prefill,
     seed: u64,
+    inspected: bool,
     ropes: Ropes,
     kernels: &'static dyn Kernels,
 }
@@ -79,6 +82,15 @@ impl CacheBuilder {
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
+        self
+    }
+
+    /// Keep the position of every row for whoever looks at the cache ([`Cache::places`]), also where
+    /// its strategy has no use for them. Then the strategy does not see them, and they are counted
+    /// nowhere: all else is as without.
+    #[must_use]
+    pub fn inspected(mut self, inspected: bool) -> Self {
+        self.inspected = inspected;
         self
     }
 
@@ -109,6 +121,7 @@ impl CacheBuilder {
             budget,
             prefill,
             seed,
+            inspected,
             ropes,
             kernels,
         } = self;
@@ -126,9 +139,11 @@ impl CacheBuilder {
         };
         let (positions, scores, memory, energies) =
             guarded(Kind::Strategy, name, "tracker", watched)?;
+        // Masks look at positions.
+        let positions = layout.positions || positions || shape.windows;
         let columns = Columns {
-            // Masks look at positions.
-            positions: layout.positions || positions || shape.windows,
+            positions: positions || inspected,
+            unseen: inspected && !positions,
             scores,
             memory: memory + usize::from(layout.drift > 0.0),
             energies,
@@ -149,6 +164,7 @@ impl CacheBuilder {
             sinks: vec![layout.sinks; shape.batch],
             planned: vec![None; shape.batch],
             trace: None,
+            work: PlanWork::default(),
             peak: 0,
             scratch: Scratch::default(),
             shape,
@@ -200,6 +216,7 @@ pub struct Cache {
     planned: Vec<Option<usize>>,
     /// Attention to come, for trackers that ask for it.
     trace: Option<Arc<Trace>>,
+    work: PlanWork,
     peak: usize,
     scratch: Scratch,
 }
@@ -238,6 +255,7 @@ impl Cache {
             budget: None,
             prefill: Prefill::default(),
             seed: 0,
+            inspected: false,
             ropes: Ropes::default(),
             kernels: &Reference,
         }
@@ -278,8 +296,8 @@ impl Cache {
         rows
     }
 
-    /// Positions held by one lane in attention order (tiers, then window); empty unless the
-    /// layout keeps positions.
+    /// Positions held by one lane in attention order (tiers, then window); empty unless they are
+    /// kept.
     ///
     /// # Panics
     /// When `layer` or `lane` is out of range.
@@ -596,6 +614,7 @@ impl KvHook for Cache {
         self.sinks.fill(self.layout.sinks);
         self.planned.fill(None);
         self.trace = None;
+        self.work = PlanWork::default();
         self.peak = 0;
         self.simulated_bytes = 0;
     }

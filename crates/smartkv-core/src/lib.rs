@@ -34,7 +34,7 @@ pub mod strategy;
 pub mod trace;
 
 pub use budget::Budget;
-pub use cache::{Cache, CacheBuilder, Prefill};
+pub use cache::{Cache, CacheBuilder, PlanWork, Prefill};
 pub use calibration::{Calibration, Sampler, Samples};
 pub use codebook::Codebook;
 pub use error::{Error, Result};

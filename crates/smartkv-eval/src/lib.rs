@@ -34,6 +34,7 @@
 // `#[task]` names this crate from outside; its own tasks need it too.
 extern crate self as smartkv_eval;
 
+pub mod attention;
 mod attention_error;
 mod comparison;
 pub mod error;
@@ -53,6 +54,7 @@ pub mod task;
 pub mod tasks;
 pub mod windows;
 
+pub use attention::{AttentionProfile, ProfileOptions, attention_profile};
 pub use attention_error::{LayerError, attention_errors};
 pub use comparison::{Compared, ComparisonResult, compare};
 pub use error::{EvalError, Result};

@@ -242,7 +242,7 @@ impl Lane {
                 first,
                 lane,
                 place,
-                position: &segment.positions()[column(segment.positions().len())],
+                position: &segment.seen_positions()[column(segment.seen_positions().len())],
                 score: &segment.scores[column(segment.scores.len())],
                 memory: segment.remembered(&rows),
                 query_energy,

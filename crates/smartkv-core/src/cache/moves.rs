@@ -126,7 +126,11 @@ impl Cache {
             .zip(parts)
             .collect();
         let run = |(lane, plan): &mut (&mut Lane, LanePlan<'_>)| lane.execute(kernels, cut, *plan);
-        work.par_iter_mut().with_min_len(LANES_A_TASK).for_each(run);
+        let work = work.par_iter_mut().with_min_len(LANES_A_TASK);
+        let lowered: usize = work.map(run).sum();
+        self.work.plans += 1;
+        self.work.flushed += (cut.leaving * mine.len()) as u64;
+        self.work.lowered += lowered as u64;
     }
 }
 
@@ -233,8 +237,8 @@ impl Lane {
 
     /// Executes this lane's part of a checked plan. Costs O(rows moved), and for
     /// [`LanePlan::Assign`] a look at every place; lossy rows are decoded from what is stored,
-    /// rows from the window from f16.
-    fn execute(&mut self, kernels: &dyn Kernels, cut: Cut, plan: LanePlan<'_>) {
+    /// rows from the window from f16. Returns how many rows were moved from a tier.
+    fn execute(&mut self, kernels: &dyn Kernels, cut: Cut, plan: LanePlan<'_>) -> usize {
         let moves = self.moves(cut.leaving, plan);
         let mut arriving: Vec<Moving> = (0u8..)
             .zip(&self.tiers)
@@ -274,5 +278,6 @@ impl Lane {
             // Rows have left for good.
             self.tiers.iter_mut().for_each(Segment::shrink);
         }
+        moves.iter().filter(|m| m.from != Place::Window).count()
     }
 }

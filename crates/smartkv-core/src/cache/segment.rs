@@ -12,6 +12,9 @@ use std::ops::Range;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Columns {
     pub(super) positions: bool,
+    /// Positions are kept for who looks at the cache, no part of it: the strategy does not see
+    /// them, and they are no bytes.
+    pub(super) unseen: bool,
     pub(super) scores: bool,
     /// Numbers that are remembered of each row from plan to plan.
     pub(super) memory: usize,
@@ -34,7 +37,11 @@ impl Columns {
 
     /// Bytes of the columns of one row.
     pub(super) fn bytes(self) -> usize {
-        let position = if self.positions { size_of::<u32>() } else { 0 };
+        let position = if self.positions && !self.unseen {
+            size_of::<u32>()
+        } else {
+            0
+        };
         let numbers = usize::from(self.scores) + self.memory;
         position + self.bounds + size_of::<f32>() * numbers
     }
@@ -279,6 +286,15 @@ impl Segment {
         &self.positions
     }
 
+    /// The same for the strategy.
+    pub(super) fn seen_positions(&self) -> &[u32] {
+        if self.columns.unseen {
+            &[]
+        } else {
+            &self.positions
+        }
+    }
+
     /// What is remembered of some rows; empty where nothing is.
     pub(super) fn remembered(&self, rows: &Range<usize>) -> &[f32] {
         let width = self.columns.memory;
@@ -294,14 +310,15 @@ impl Segment {
     }
 
     pub(super) fn bytes(&self) -> SegmentBytes {
-        let columns = size_of::<u32>() * self.positions.capacity()
+        let seen = usize::from(!self.columns.unseen);
+        let columns = seen * size_of::<u32>() * self.positions.capacity()
             + size_of::<f32>() * (self.scores.capacity() + self.memory.capacity());
         let bounds = self.pages.as_ref().map_or((0, 0), PageBounds::bytes);
         SegmentBytes {
             payload: self.k.payload_bytes() + self.v.payload_bytes(),
             metadata: self.k.metadata_bytes()
                 + self.v.metadata_bytes()
-                + size_of::<u32>() * self.positions.len()
+                + size_of_val(self.seen_positions())
                 + bounds.0,
             scores: size_of::<f32>() * (self.scores.len() + self.memory.len()),
             allocated: self.k.allocated_bytes() + self.v.allocated_bytes() + columns + bounds.1,

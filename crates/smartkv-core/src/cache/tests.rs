@@ -1,5 +1,6 @@
 //! Attention under arbitrary plans equals dense attention over what is really stored.
 
+mod inspect;
 mod plans;
 mod probes;
 mod windows;
