@@ -12,7 +12,6 @@ pub mod front;
 pub mod group;
 pub mod label;
 pub mod measure;
-pub mod pareto;
 pub mod pooled;
 pub mod store;
 pub mod study;
