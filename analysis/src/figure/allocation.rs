@@ -35,7 +35,8 @@ pub struct Allocation {
     /// Position of the first token.
     #[serde(default)]
     pub first_token: u64,
-    /// The layers shown, top row first, by their number in the model.
+    /// The layers shown, top row first, by their number in the model; a layer of several rows, one
+    /// for each head, stands here as often.
     pub layers: Vec<u32>,
     /// Panels below each other: keys and values, or several strategies.
     pub panels: Vec<AllocationPanel>,
@@ -176,7 +177,12 @@ impl Draw for Allocation {
         };
         frame::x_label(&mut scene, last, &label, true);
         let all = Area::new(left, area(0).top, right - left, last.bottom() - area(0).top);
-        frame::y_label(&mut scene, all, MARGIN + BODY * font::CAPITAL, "Layer");
+        let rows = if self.layers.windows(2).any(|pair| pair[0] == pair[1]) {
+            "Layer (a row a head)"
+        } else {
+            "Layer"
+        };
+        frame::y_label(&mut scene, all, MARGIN + BODY * font::CAPITAL, rows);
         let title = self.title.as_deref().unwrap_or("Precision allocation");
         Figure::new(scene, title, &self.cells)
     }
