@@ -15,6 +15,7 @@ mod cli;
 pub mod config;
 pub mod experiment;
 mod progress;
+pub mod track;
 
 // A crate that nobody names is not linked, and then registers nothing.
 use smartkv_baselines as _;

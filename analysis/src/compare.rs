@@ -4,9 +4,10 @@ use crate::error::Result;
 use crate::group::Row;
 use crate::measure::{Kind, Metric, Scale};
 use crate::pooled::{Pooled, common_seeds};
+use smartkv_stats::special::normal_quantile;
 use smartkv_stats::{
     Bootstrap, Interval, cliffs_delta, cohens_d_z, holm, mcnemar_paired, mean, paired_t, sign_flip,
-    wilcoxon,
+    wilcoxon, wilson,
 };
 
 /// A row against its baseline.
@@ -94,16 +95,41 @@ pub fn compare(
             )
         }
     };
+    let (mut interval, mut relative_interval) = (differences.interval(), relative_interval);
+    if let Some(room) = room(&pooled, metric, how)? {
+        interval = Some(room);
+        relative_interval = relative.map(|_| room.map(|end| end / metrics[0]));
+    }
     Ok(Some(Comparison {
         baseline: metrics[0],
         value: metrics[1],
         difference: differences.value,
-        interval: differences.interval(),
+        interval,
         relative,
         relative_interval,
         seeds: common_seeds(&[baseline, row]).len(),
         exact: false,
         tests: Some(tests(&pooled, how)?),
+    }))
+}
+
+/// Where all answers of both rows agree, what the difference may still be: no resample of them
+/// differs, but the share that could (Wilson's upper end) bounds it. Answers are coarse, and few of
+/// them that agree are no evidence of equality.
+fn room(pooled: &Pooled, metric: &Metric, how: &Bootstrap) -> Result<Option<Interval>> {
+    let outcomes = pooled.outcomes(0).zip(pooled.outcomes(1));
+    let Some(((_, all), _)) = outcomes.filter(|_| metric.answers) else {
+        return Ok(None);
+    };
+    if pooled.units(0) != pooled.units(1) {
+        return Ok(None);
+    }
+    let z = normal_quantile(0.5 + how.level / 2.0);
+    let most = wilson(0, all, z, how.level)?.high;
+    Ok(Some(Interval {
+        low: -most,
+        high: most,
+        level: how.level,
     }))
 }
 

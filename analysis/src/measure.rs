@@ -56,6 +56,8 @@ pub struct Metric {
     pub kind: Kind,
     /// How it comes from its samples.
     pub scale: Scale,
+    /// Whether its samples are scores of answers, which may all be right (1) or wrong (0).
+    pub answers: bool,
 }
 
 /// A number, or why there is none.

@@ -174,6 +174,19 @@ impl Pooled {
         self.units.iter().map(average).collect()
     }
 
+    /// Right answers and all of them, where every unit of a row is 0 or 1 and its metric is their
+    /// plain share.
+    #[must_use]
+    pub fn outcomes(&self, row: usize) -> Option<(usize, usize)> {
+        let units = self.units(row);
+        let right = units.iter().filter(|value| **value > 0.5).count();
+        let share = float(right) / float(units.len());
+        let all: Vec<usize> = (0..units.len()).collect();
+        let plain = (self.metric(&all)[row] - share).abs() < 1e-9;
+        let binary = units.iter().all(|value| value.fract() == 0.0);
+        (plain && binary).then_some((right, units.len()))
+    }
+
     /// Factors that give parts equal weight in a plain mean over units.
     #[must_use]
     pub fn weights(&self) -> Vec<f64> {

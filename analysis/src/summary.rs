@@ -4,7 +4,8 @@ use crate::error::Result;
 use crate::group::Row;
 use crate::measure::{Metric, Reading};
 use crate::pooled::Pooled;
-use smartkv_stats::{Bootstrap, Interval, mean, standard_deviation};
+use smartkv_stats::special::normal_quantile;
+use smartkv_stats::{Bootstrap, Interval, mean, standard_deviation, wilson};
 
 /// What a row says of a metric.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -26,7 +27,7 @@ pub struct Estimate {
     pub sd: Option<f64>,
     /// Seeds.
     pub seeds: usize,
-    /// Bootstrap interval of the mean over windows or samples; absent where the metric is no mean
+    /// Interval of the mean over windows or samples; absent where the metric is no mean
     /// over them, or there are fewer than two.
     pub interval: Option<Interval>,
     /// Windows or samples.
@@ -53,9 +54,7 @@ pub fn summarise(row: &Row<'_>, metric: &Metric, how: &Bootstrap) -> Result<Summ
     };
     let pooled = Pooled::of(&[row], metric);
     let interval = match &pooled {
-        Some(pooled) => pooled
-            .resample(how, |places| pooled.metric(places)[0])?
-            .interval(),
+        Some(pooled) => interval(pooled, metric, how)?,
         None => None,
     };
     Ok(Summary::Estimate(Estimate {
@@ -65,4 +64,15 @@ pub fn summarise(row: &Row<'_>, metric: &Metric, how: &Bootstrap) -> Result<Summ
         interval,
         units: pooled.map(|pooled| pooled.len()),
     }))
+}
+
+/// A bootstrap interval; of shares of right answers Wilson's, which does not vanish where all are
+/// right.
+fn interval(pooled: &Pooled, metric: &Metric, how: &Bootstrap) -> Result<Option<Interval>> {
+    if let Some((right, all)) = pooled.outcomes(0).filter(|_| metric.answers) {
+        let z = normal_quantile(0.5 + how.level / 2.0);
+        return Ok(Some(wilson(right, all, z, how.level)?));
+    }
+    let resampled = pooled.resample(how, |places| pooled.metric(places)[0])?;
+    Ok(resampled.interval())
 }

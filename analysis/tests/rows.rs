@@ -11,7 +11,7 @@ use smartkv_analysis::compare::{Contribution, compare};
 use smartkv_analysis::front::fronts;
 use smartkv_analysis::group::{Row, rows};
 use smartkv_analysis::summary::{Estimate, Summary, summarise};
-use smartkv_stats::{Bootstrap, bca_interval, hypervolume, paired_difference};
+use smartkv_stats::{Bootstrap, Z_95, bca_interval, hypervolume, paired_difference, wilson};
 
 const HOW: Bootstrap = Bootstrap {
     resamples: 2000,
@@ -106,6 +106,30 @@ fn other_windows_under_another_seed_are_other_units() {
     assert!(interval.contains(own.mean));
     let perplexity = estimate(&study, &rows[0], "perplexity");
     assert!(perplexity.interval.unwrap().contains(perplexity.mean));
+}
+
+#[test]
+fn shares_of_right_answers_have_an_interval_even_where_all_are_right() {
+    let filled = sweep();
+    let study = filled.study("budget");
+    let rows = rows(&study);
+    let own = estimate(&study, row(&rows, "smartkv", "0.3"), "needle_accuracy");
+    // Two prompts a seed, other ones under the other seed.
+    assert_eq!((own.mean, own.units), (1.0, Some(4)));
+    let expected = wilson(4, 4, Z_95, 0.95).unwrap();
+    assert!((own.interval.unwrap().low - expected.low).abs() < 1e-12);
+    // Nor is it evidence of no difference that four answers agree.
+    let metric = study.metric("needle_accuracy").unwrap();
+    let (a, b) = (row(&rows, "smartkv", "0.3"), row(&rows, "uniform-4", "0.3"));
+    let found = compare(a, b, &metric, &HOW).unwrap().unwrap();
+    assert_eq!(
+        (found.difference, found.contribution()),
+        (0.0, Contribution::Unclear)
+    );
+    assert!(found.interval.unwrap().high > 0.4, "{found:?}");
+    // Agreement within windows is no outcome, though all of f16's are 1.
+    let f16 = estimate(&study, row(&rows, "f16", "1"), "top1_agreement");
+    assert_eq!(f16.interval.unwrap().low, 1.0);
 }
 
 #[test]

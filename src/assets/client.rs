@@ -2,7 +2,7 @@
 
 use super::{AssetError, Policy, Result, Token};
 use reqwest::StatusCode;
-use reqwest::blocking::{Client, RequestBuilder, Response};
+use reqwest::blocking::{Client, ClientBuilder, RequestBuilder, Response};
 use std::error::Error as _;
 use std::sync::Once;
 use std::thread;
@@ -37,23 +37,27 @@ pub(crate) fn get_text(policy: &Policy, url: &str, token: Option<&Token>) -> Res
 }
 
 pub(super) fn client(policy: &Policy, url: &str) -> Result<Client> {
+    // For a blocking client this bounds each read, not the whole transfer.
+    let builder = builder(url).timeout(policy.stall);
+    builder.build().map_err(|error| unreachable(url, &error))
+}
+
+/// What every client of this program is made from: TLS, a name, and the way to `url`.
+pub(crate) fn builder(url: &str) -> ClientBuilder {
     static PROVIDER: Once = Once::new();
     // An error means that someone else has installed one, which is as good.
     PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
     let builder = Client::builder()
         .user_agent(concat!("smartkv/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(CONNECT_TIMEOUT)
-        // For a blocking client this bounds each read, not the whole transfer.
-        .timeout(policy.stall);
+        .connect_timeout(CONNECT_TIMEOUT);
     // A mirror on this machine is not behind the proxy that leads to the world.
     let on_this_machine = ["http://127.0.0.1", "http://localhost"];
     let is_local = on_this_machine.iter().any(|host| url.starts_with(host));
-    let builder = if is_local {
+    if is_local {
         builder.no_proxy()
     } else {
         builder
-    };
-    builder.build().map_err(|error| unreachable(url, &error))
+    }
 }
 
 pub(super) fn authorised(request: RequestBuilder, token: Option<&Token>) -> RequestBuilder {
@@ -85,18 +89,22 @@ pub(super) fn accept(response: Response, url: &str, with_token: bool) -> Result<
     }
 }
 
-/// The innermost cause says most: `Connection refused` rather than `error sending request`.
 fn unreachable(url: &str, error: &reqwest::Error) -> AssetError {
+    AssetError::Connection {
+        url: url.to_owned(),
+        reason: innermost(error),
+    }
+}
+
+/// The innermost cause says most: `Connection refused` rather than `error sending request`.
+pub(crate) fn innermost(error: &reqwest::Error) -> String {
     let mut cause = error.source();
     let mut reason = error.to_string();
     while let Some(error) = cause {
         reason = error.to_string();
         cause = error.source();
     }
-    AssetError::Connection {
-        url: url.to_owned(),
-        reason,
-    }
+    reason
 }
 
 pub(super) fn pause(policy: &Policy, failures: u32) {

@@ -36,6 +36,7 @@ pub use cache::{AssetCache, FileRecord, Record};
 pub use catalogue::{
     Catalogue, Entry, FileEntry, Format, HubSource, PipSource, RowsSource, Source,
 };
+pub(crate) use client::{builder as client_builder, innermost};
 pub use dataset::Datasets;
 pub use digest::{sha256_bytes, sha256_file, sha256_model};
 pub use disk::free_bytes;

@@ -5,14 +5,16 @@ mod table;
 use super::bar::Bar;
 use super::output;
 use super::session::Loaded;
-use super::{out_file, session};
+use super::track::TrackArgs;
+use super::{out_file, session, track};
 use crate::assets::{Datasets, Policy, Progress, resolve_text};
-use crate::config::Assignment;
+use crate::config::{Assignment, TaskSpec};
 use crate::experiment::{AskFile, Candidate, TaskEvaluation, run_tasks};
+use crate::track::{Printed, Run};
 use anyhow::Context as _;
 use serde_json::Value;
 use smartkv_core::Prefill;
-use smartkv_eval::task::{Haystack, Shard};
+use smartkv_eval::task::{Haystack, Shard, TaskOptions};
 use std::path::{Path, PathBuf};
 
 /// Options of commands that ask a model something.
@@ -56,6 +58,8 @@ pub(super) struct Asked<'a> {
     pub(super) prefill: Prefill,
     pub(super) seed: u64,
     pub(super) out: Option<&'a Path>,
+    /// How the run is tracked, where it can be.
+    pub(super) track: Option<&'a TrackArgs>,
 }
 
 impl TaskArgs {
@@ -135,6 +139,21 @@ impl Asked<'_> {
         if let Some(path) = self.out {
             out_file::check(path)?;
         }
+        let info = || track::describe_tasks(self, &specs, &options, [model, weights]);
+        let run = self.track.map_or(Run::off(), |track| track.start(info));
+        let done = self.measure(&specs, &options, [model, weights], policy, as_json, &run);
+        track::conclude(run, done)
+    }
+
+    fn measure(
+        &self,
+        specs: &[TaskSpec],
+        options: &TaskOptions,
+        [model, weights]: [&str; 2],
+        policy: &Policy,
+        as_json: bool,
+        run: &Run,
+    ) -> anyhow::Result<()> {
         for candidate in self.candidates {
             // Answers are generated: nobody knows the attention of their tokens beforehand.
             let tracker = candidate.strategy.strategy.tracker();
@@ -161,8 +180,8 @@ impl Asked<'_> {
                 model: &loaded.model,
                 model_name: &loaded.name,
                 candidates: self.candidates,
-                tasks: &specs,
-                options: &options,
+                tasks: specs,
+                options,
                 prefill: self.prefill,
                 data: &Datasets::new(policy, Progress::Stderr),
                 haystack: &haystack,
@@ -176,10 +195,13 @@ impl Asked<'_> {
         if let Some(path) = self.out {
             out_file::write(path, &record)?;
         }
+        run.report(&record);
+        let text = table::render(&record);
+        run.output(&text, Printed::Out);
         if as_json {
             output::json(&record)?;
         } else {
-            output::text(&table::render(&record))?;
+            output::text(&text)?;
         }
         for (journal, task) in journals.into_iter().zip(&record.tasks) {
             journal.finish(&task.result);

@@ -2,8 +2,10 @@
 
 use super::bar::Bar;
 use super::output;
+use super::track::{self, TrackArgs};
 use crate::assets::Policy;
 use crate::experiment::{CellId, CellOutcome, ExperimentError, Held, PlannedCell, Store, one_cell};
+use crate::track::Run;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -37,17 +39,29 @@ pub(super) struct CellArgs {
         default_value = "results"
     )]
     store: PathBuf,
+    #[command(flatten)]
+    track: TrackArgs,
 }
 
 pub(super) fn run(args: &CellArgs, policy: &Policy, as_json: bool) -> anyhow::Result<()> {
     if args.list {
         return list(args, as_json);
     }
-    let cell = find(args, &Store::at(&args.store))?;
+    let (cell, plan) = find(args, &Store::at(&args.store))?;
     let store = Store::open(&args.store)?;
+    // What is there already was tracked when it was made.
+    let tracked = match store.held(&cell.id)? {
+        Held::Record(_) => Run::off(),
+        _ => args.track.start(|| track::describe_cell(&cell, &plan)),
+    };
     let bar = Bar::default();
     let outcome = one_cell(&cell.cell, &store, policy, &bar);
     bar.finish();
+    if let Held::Record(record) = store.held(&cell.id)? {
+        tracked.report(&record.result);
+    }
+    let failed = !matches!(outcome, Ok(CellOutcome::Done | CellOutcome::Cached));
+    tracked.finish(i32::from(failed));
     let outcome = outcome?;
     let (what, error) = match &outcome {
         CellOutcome::Done => ("done", None),
@@ -89,7 +103,8 @@ fn list(args: &CellArgs, as_json: bool) -> anyhow::Result<()> {
     output::text(&format!("{}\n", missing.join("\n")))
 }
 
-fn find(args: &CellArgs, store: &Store) -> anyhow::Result<PlannedCell> {
+/// The cell, and the name of its plan.
+fn find(args: &CellArgs, store: &Store) -> anyhow::Result<(PlannedCell, String)> {
     let missing = |what, name: &str, hint: String| ExperimentError::Missing {
         what,
         name: name.to_string(),
@@ -100,10 +115,11 @@ fn find(args: &CellArgs, store: &Store) -> anyhow::Result<PlannedCell> {
         let plan = store.plan(name)?;
         let count = plan.cells.len();
         let cell = plan.cells.into_iter().nth(index);
-        return Ok(cell.ok_or_else(|| {
+        let cell = cell.ok_or_else(|| {
             let hint = format!("the plan `{name}` has {count} cells, counted from 0");
             missing("cell", &index.to_string(), hint)
-        })?);
+        })?;
+        return Ok((cell, name.clone()));
     }
     let text = args.id.as_deref().unwrap_or_default();
     let id = CellId::parse(text);
@@ -115,7 +131,7 @@ fn find(args: &CellArgs, store: &Store) -> anyhow::Result<PlannedCell> {
     };
     for name in &names {
         if let Some(cell) = store.plan(name)?.find(&id) {
-            return Ok(cell.clone());
+            return Ok((cell.clone(), name.clone()));
         }
     }
     let hint = format!("plans there: {}", names.join(", "));

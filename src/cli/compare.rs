@@ -157,6 +157,7 @@ fn ask(
         prefill: settings.prefill,
         seed: settings.seed,
         out: args.out.as_deref(),
+        track: None,
     };
     let model = settings.model.as_deref().unwrap_or(DEFAULT_MODEL);
     let weights = settings.weights.as_deref().unwrap_or("auto");

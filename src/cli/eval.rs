@@ -7,17 +7,19 @@ use super::bar::Bar;
 use super::out_file;
 use super::output;
 use super::session::{self, Loaded, ModelArgs, StrategyArgs, check_calibration, parse_prefill};
+use super::track::{self, TrackArgs};
 use crate::assets::{self, Policy, resolve_text};
 use crate::config::{StrategySpec, read_yaml};
 use crate::experiment::{
     CacheRecord, Candidate, DEFAULT_MODEL, DEFAULT_TEXT, EvalFile, EvalSettings, Evaluation,
     NeedleFile, WindowsFile, evaluate,
 };
+use crate::track::{Printed, Run};
 use anyhow::Context as _;
 use serde_json::Value;
 use smartkv_core::{Memory, Prefill};
 use smartkv_eval::{Protocol, WindowCount};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Measure one strategy against the f16 cache, on the same model, text and tokens.
 #[derive(Debug, clap::Args)]
@@ -29,6 +31,7 @@ use std::path::PathBuf;
   smartkv eval --strategy smartkv --budget 0.25 --task assoc_recall,ruler --context 4096 --limit 10
   smartkv eval --strategy kivi --no-needle --text wikitext-2 --windows all --prefill-tokens 1024 \
       --score-tokens 1023
+  smartkv eval --strategy smartkv --budget 0.5 --wandb --wandb-project kv-cache
 
 Protocol: each window starts from an empty cache, prefills a prompt, and then teacher-forces the
 next tokens through the compressed cache, one at a time with `decode`, N at a time with `chunked:N`
@@ -85,6 +88,8 @@ pub(super) struct EvalArgs {
     attention_error: bool,
     #[command(flatten)]
     ask: TaskArgs,
+    #[command(flatten)]
+    track: TrackArgs,
     /// A first look: 2 short windows and 2 needles of 512 tokens.
     #[arg(long)]
     quick: bool,
@@ -126,10 +131,33 @@ pub(super) fn run(args: EvalArgs, policy: &Policy, as_json: bool) -> anyhow::Res
     };
     let name = pick(args.model.model, &file.model, DEFAULT_MODEL);
     let weights = pick(args.model.weights, &file.weights, "auto");
-    let loaded = Loaded::load(&name, &weights, policy)?;
-    check_calibration(&settings.strategy, &name, &loaded.path)?;
     let text = pick(args.text, &file.text, DEFAULT_TEXT);
-    let text = resolve_text(&text, policy, &assets::Progress::Stderr)?;
+    let info = || track::describe(&settings, &name, &weights, &text);
+    let tracked = args.track.start(info);
+    let names = [name.as_str(), &weights, &text];
+    let done = measure(
+        &settings,
+        names,
+        args.out.as_deref(),
+        policy,
+        as_json,
+        &tracked,
+    );
+    track::conclude(tracked, done)
+}
+
+/// Windows and needles of one strategy; everything but model and text is settled.
+fn measure(
+    settings: &EvalSettings,
+    [name, weights, text]: [&str; 3],
+    out: Option<&Path>,
+    policy: &Policy,
+    as_json: bool,
+    tracked: &Run,
+) -> anyhow::Result<()> {
+    let loaded = Loaded::load(name, weights, policy)?;
+    check_calibration(&settings.strategy, name, &loaded.path)?;
+    let text = resolve_text(text, policy, &assets::Progress::Stderr)?;
 
     let environment = loaded.environment()?;
     if let Some(origin) = &settings.strategy.calibration
@@ -147,20 +175,23 @@ pub(super) fn run(args: EvalArgs, policy: &Policy, as_json: bool) -> anyhow::Res
         model: &loaded.model,
         model_name: &loaded.name,
         text: &text,
-        settings: &settings,
+        settings,
         environment,
         model_digest: &digest,
         journals: Some(&folder),
     };
     let (record, journals) = evaluate(run, &bar)?;
     bar.finish();
-    if let Some(path) = &args.out {
+    tracked.report(&record);
+    let table = table::render(&record);
+    tracked.output(&table, Printed::Out);
+    if let Some(path) = out {
         out_file::write(path, &record)?;
     }
     if as_json {
         output::json(&record)?;
     } else {
-        output::text(&table::render(&record))?;
+        output::text(&table)?;
     }
     journals.finish(&record);
     Ok(())
@@ -203,6 +234,7 @@ fn ask(
         prefill: settings.prefill,
         seed: settings.seed,
         out: args.out.as_deref(),
+        track: Some(&args.track),
     };
     let model = pick(&args.model.model, &file.model, DEFAULT_MODEL);
     let weights = pick(&args.model.weights, &file.weights, "auto");

@@ -1,5 +1,6 @@
 //! The command line: one thin file a command.
 
+mod ablate;
 mod analyze;
 mod ask;
 mod bar;
@@ -21,6 +22,7 @@ mod strategies;
 mod sweep;
 mod tables;
 mod tasks;
+mod track;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -73,6 +75,8 @@ enum Command {
     Bench(Box<bench::BenchArgs>),
     /// Run a grid of experiments: plan, run, status, retry.
     Sweep(sweep::SweepArgs),
+    /// Run ablations and say what each part contributes.
+    Ablate(ablate::AblateArgs),
     /// Run one cell of a plan, unless its record is there.
     Cell(cell::CellArgs),
     /// Look closely: attention, and what rounding does to it; bytes, times and errors.
@@ -129,6 +133,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Compare(args) => compare::run(&args, &policy, global.json),
         Command::Bench(args) => bench::run(&args, &policy, global.json),
         Command::Sweep(args) => sweep::run(&args, &policy, global.threads, global.json),
+        Command::Ablate(args) => ablate::run(&args, &policy, global.threads, global.json),
         Command::Cell(args) => cell::run(&args, &policy, global.json),
         Command::Analyze(args) => analyze::run(args, &policy, global.json),
         Command::Calibrate(args) => calibrate::run(&args, &policy, global.json),

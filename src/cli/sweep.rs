@@ -1,13 +1,16 @@
 //! `smartkv sweep`: plan a grid, run what is missing, look, try failures again, tidy up.
 
 mod plan;
+mod search;
 mod status;
 mod watch;
 
 use super::output;
+use super::track::TrackArgs;
 use crate::assets::Policy;
 use crate::experiment::{
-    ExperimentError, Grid, Inputs, Plan, RunOptions, RunSummary, SHIPPED_GRIDS, Store, run_plan,
+    ExperimentError, Grid, GridSet, Inputs, Plan, RunOptions, RunSummary, SHIPPED_GRIDS, Store,
+    first_rung, run_plan,
 };
 use anyhow::Context as _;
 use clap::Subcommand;
@@ -46,10 +49,7 @@ pub(super) struct SweepArgs {
 #[derive(Debug, Subcommand)]
 enum SweepCommand {
     /// Print the cells of a grid with their ids, and how long they will take.
-    Plan {
-        /// A YAML file, or one of the grids that come with the program.
-        grid: String,
-    },
+    Plan(GridArgs),
     /// Run the cells of a grid that have no record.
     Run(RunArgs),
     /// Run the cells of a grid that failed.
@@ -75,10 +75,21 @@ enum SweepCommand {
 /// How cells are run.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct RunArgs {
-    /// A YAML file, or one of the grids that come with the program.
-    pub(super) grid: String,
+    #[command(flatten)]
+    pub(super) grid: GridArgs,
     #[command(flatten)]
     pub(super) pool: PoolArgs,
+}
+
+/// A grid.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct GridArgs {
+    /// A YAML file, or one of the grids that come with the program (`smartkv sweep list`).
+    #[arg(value_name = "GRID")]
+    pub(super) name: String,
+    /// Change the grid: base.windows.count=2, seeds=1, axes.budget=[0.3]; may be repeated.
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub(super) sets: Vec<GridSet>,
 }
 
 /// Processes.
@@ -87,6 +98,9 @@ pub(super) struct PoolArgs {
     /// Cells at once; the threads are shared among them.
     #[arg(short, long, value_name = "N", default_value_t = 1)]
     pub(super) jobs: usize,
+    /// Every cell is a tracked run, in the group of its plan.
+    #[command(flatten)]
+    pub(super) track: TrackArgs,
 }
 
 pub(super) fn run(
@@ -96,28 +110,24 @@ pub(super) fn run(
     as_json: bool,
 ) -> anyhow::Result<()> {
     match &args.command {
-        SweepCommand::Plan { grid } => {
-            let plan = planned(grid, policy)?;
+        SweepCommand::Plan(args_of_grid) => {
+            let grid = args_of_grid.load()?;
+            let plan = planned(&grid, policy)?;
             let store = Store::open(&args.store)?;
             store.keep_plan(&plan)?;
             plan::print(&plan, &store, as_json)
         }
-        SweepCommand::Run(run) | SweepCommand::Retry(run) => {
-            let retry = matches!(args.command, SweepCommand::Retry(_));
-            let plan = planned(&run.grid, policy)?;
-            let store = Store::open(&args.store)?;
-            store.keep_plan(&plan)?;
-            let summary = execute(&plan, &store, &run.pool, policy, threads, retry)?;
-            if as_json {
-                output::json(&json!({
-                    "schema": "smartkv.sweep/1",
-                    "plan": plan.name,
-                    "summary": summary,
-                }))?;
-            } else {
-                output::text(&format!("{}: {}\n", plan.name, describe(&summary)))?;
+        SweepCommand::Run(run) => {
+            let grid = run.grid.load()?;
+            if let Some(search) = &grid.file.search {
+                let store = Store::open(&args.store)?;
+                return search::run(&grid, search, &store, &run.pool, policy, threads, as_json);
             }
-            failures(&plan, &summary)
+            run_grid(&grid, args, run, false, policy, threads, as_json)
+        }
+        SweepCommand::Retry(run) => {
+            let grid = run.grid.load()?;
+            run_grid(&grid, args, run, true, policy, threads, as_json)
         }
         SweepCommand::Status { plans } => status::print(plans, &args.store, as_json),
         SweepCommand::Gc { unplanned, dry_run } => gc(&args.store, *unplanned, *dry_run, as_json),
@@ -125,11 +135,45 @@ pub(super) fn run(
     }
 }
 
-/// The plan of the grid called `name`.
-pub(super) fn planned(name: &str, policy: &Policy) -> anyhow::Result<Plan> {
-    let grid = Grid::load(name)?;
+impl GridArgs {
+    pub(super) fn load(&self) -> anyhow::Result<Grid> {
+        Grid::load_with(&self.name, &self.sets)
+    }
+}
+
+/// Runs what is missing of a grid, or with `retry` what failed too.
+fn run_grid(
+    grid: &Grid,
+    args: &SweepArgs,
+    run: &RunArgs,
+    retry: bool,
+    policy: &Policy,
+    threads: Option<usize>,
+    as_json: bool,
+) -> anyhow::Result<()> {
+    let plan = planned(grid, policy)?;
+    let store = Store::open(&args.store)?;
+    let summary = execute(&plan, &store, &run.pool, policy, threads, retry)?;
+    if as_json {
+        output::json(&json!({
+            "schema": "smartkv.sweep/1",
+            "plan": plan.name,
+            "summary": summary,
+        }))?;
+    } else {
+        output::text(&format!("{}: {}\n", plan.name, describe(&summary)))?;
+    }
+    failures(&plan, &summary)
+}
+
+/// The plan of a grid; of a search, that of its first rung.
+pub(super) fn planned(grid: &Grid, policy: &Policy) -> anyhow::Result<Plan> {
     let spinner = crate::progress::spinner("planning");
-    let plan = Plan::new(&grid, grid.combinations()?, &mut Inputs::new(policy));
+    let mut inputs = Inputs::new(policy);
+    let plan = match &grid.file.search {
+        Some(search) => first_rung(grid, search, &mut inputs),
+        None => Plan::new(grid, grid.combinations()?, &mut inputs),
+    };
     spinner.finish_and_clear();
     plan
 }
@@ -144,6 +188,7 @@ pub(super) fn execute(
     retry_failed: bool,
 ) -> anyhow::Result<RunSummary> {
     anyhow::ensure!(pool.jobs > 0, "--jobs 0: expected at least 1");
+    store.keep_plan(plan)?;
     let threads = threads.unwrap_or_else(rayon::current_num_threads);
     let options = RunOptions {
         program: std::env::current_exe().context("cannot find this program")?,
@@ -151,6 +196,7 @@ pub(super) fn execute(
         threads: (threads / pool.jobs).max(1),
         retry_failed,
         offline: policy.offline,
+        arguments: pool.track.arguments(),
         stop: stop_flag()?,
     };
     let watch = Lines::default();

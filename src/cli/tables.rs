@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use smartkv_analysis::store::layout;
 use smartkv_analysis::table::{Format, Table, provenance};
 use smartkv_analysis::tables::{Kind, Options, tables};
-use smartkv_analysis::{Store, Study};
+use smartkv_analysis::{AnalysisError, Store, Study};
 use smartkv_eval::Bootstrap;
 use std::path::{Path, PathBuf};
 
@@ -104,11 +104,25 @@ pub(super) fn run(args: &TablesArgs, as_json: bool) -> anyhow::Result<()> {
         },
     };
     let mut all = Vec::new();
+    let mut lacking = None;
     for study in studies(args)? {
         warn(&study);
         for kind in kinds(args, &study) {
-            all.extend(tables(&study, kind, &options)?);
+            match tables(&study, kind, &options) {
+                Ok(own) => all.extend(own),
+                // Nobody asked for this one by name: the others are worth having.
+                Err(error @ AnalysisError::Table { .. })
+                    if args.plans.is_empty() || args.kind.is_empty() =>
+                {
+                    eprintln!("warning: {error}");
+                    lacking = Some(error);
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
+    }
+    if let Some(error) = lacking.filter(|_| all.is_empty()) {
+        return Err(error.into());
     }
     if let Some(out) = &args.out {
         write(args, &all, out)?;

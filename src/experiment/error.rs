@@ -85,6 +85,16 @@ pub enum ExperimentError {
         /// What there is, or how to get it.
         hint: String,
     },
+    /// A rung of a search on which no combination has a score.
+    #[error("{plan}: no combination has a score by `{metric}`: {why}")]
+    NoScore {
+        /// Name of the rung's plan.
+        plan: String,
+        /// What is compared.
+        metric: String,
+        /// Why the first combination has none.
+        why: String,
+    },
     /// A run that was asked to stop.
     #[error("stopped: {done} of {total} cells are done")]
     Stopped {

@@ -4,10 +4,12 @@ mod axis;
 mod combine;
 mod load;
 mod patch;
+mod set;
 
 pub use combine::Combination;
 pub(super) use combine::written;
 pub use load::SHIPPED_GRIDS;
+pub use set::GridSet;
 
 use super::error::ExperimentError;
 use super::search::Search;
@@ -72,7 +74,19 @@ impl Grid {
     /// # Errors
     /// A file that is missing or not a grid; includes that are missing or cyclic.
     pub fn load(name: &str) -> anyhow::Result<Self> {
-        let (source, value) = load::load(name)?;
+        Self::load_with(name, &[])
+    }
+
+    /// The same with assignments such as `base.windows.count=2`, `seeds=1` or `axes.budget=[0.3]`
+    /// over what the file says.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), and assignments that are none.
+    pub fn load_with(name: &str, sets: &[GridSet]) -> anyhow::Result<Self> {
+        let (source, mut value) = load::load(name)?;
+        for set in sets {
+            set.apply(&mut value);
+        }
         let file: GridFile = serde_json::from_value(value).map_err(|error| {
             let reason = error.to_string();
             ExperimentError::Grid {
@@ -103,7 +117,27 @@ impl Grid {
     /// Axes without values, unknown axes in conditions, conditions that nothing meets, and values
     /// that no field takes; the message names the axis.
     pub fn combinations(&self) -> Result<Vec<Combination>, ExperimentError> {
-        combine::combinations(self)
+        self.seeded(&self.unseeded()?, &[])
+    }
+
+    /// The same without seeds.
+    ///
+    /// # Errors
+    /// As [`combinations`](Self::combinations).
+    pub fn unseeded(&self) -> Result<Vec<Combination>, ExperimentError> {
+        combine::unseeded(self)
+    }
+
+    /// Combinations with every seed, and with further assignments of paths, which are no labels.
+    ///
+    /// # Errors
+    /// Assignments that no field takes.
+    pub fn seeded(
+        &self,
+        combinations: &[Combination],
+        more: &[(String, Value)],
+    ) -> Result<Vec<Combination>, ExperimentError> {
+        combine::seeded(self, combinations, more)
     }
 
     /// Combinations drawn at random, without seeds: for ranges without steps too.

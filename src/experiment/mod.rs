@@ -31,7 +31,7 @@ pub use error::{ExperimentError, store_error};
 pub use estimate::{Estimate, estimate};
 pub use evaluate::{EvalJournals, Evaluation, evaluate};
 pub use failure::{Failure, FailureClass};
-pub use grid::{Combination, Grid, GridFile, SHIPPED_GRIDS};
+pub use grid::{Combination, Grid, GridFile, GridSet, SHIPPED_GRIDS};
 pub use journal::{RunJournal, WindowsJournal};
 pub use plan::{Plan, PlannedCell};
 pub use record::{
@@ -41,6 +41,7 @@ pub use record::{
 pub use runner::{
     CellOutcome, EXIT_BUSY, EXIT_STORE, RunOptions, RunSummary, Watch, one_cell, run_plan,
 };
+pub use search::{RungRecord, Rungs, Search, SearchRecord, Standing, first_rung, search};
 pub use settings::{
     AskFile, DEFAULT_MODEL, DEFAULT_TEXT, EvalFile, EvalSettings, NeedleFile, WindowsFile,
 };

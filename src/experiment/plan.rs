@@ -58,9 +58,23 @@ impl Plan {
         combinations: Vec<Combination>,
         inputs: &mut Inputs<'_>,
     ) -> anyhow::Result<Self> {
+        let plan = Self::unchecked(grid, combinations, inputs)?;
+        plan.check_baseline(grid)?;
+        Ok(plan)
+    }
+
+    /// The same for some of the grid's combinations, which need not have its baseline.
+    pub(super) fn unchecked(
+        grid: &Grid,
+        combinations: Vec<Combination>,
+        inputs: &mut Inputs<'_>,
+    ) -> anyhow::Result<Self> {
         let mut cells = Vec::with_capacity(combinations.len());
         let mut seen: BTreeMap<CellId, String> = BTreeMap::new();
-        for Combination { labels, file, sets } in combinations {
+        for Combination {
+            labels, file, sets, ..
+        } in combinations
+        {
             let cell = inputs.cell(&file, &sets).map_err(|error| {
                 error.context(format!("{}: cell {}", grid.source, written(&labels)))
             })?;
@@ -76,7 +90,7 @@ impl Plan {
             }
             cells.push(PlannedCell { id, labels, cell });
         }
-        let plan = Self {
+        Ok(Self {
             schema: SCHEMA.to_string(),
             name: grid.name.clone(),
             grid: grid.source.clone(),
@@ -84,9 +98,7 @@ impl Plan {
             axes: grid.axes()?,
             baseline: grid.file.baseline.clone(),
             cells,
-        };
-        plan.check_baseline(grid)?;
-        Ok(plan)
+        })
     }
 
     fn check_baseline(&self, grid: &Grid) -> Result<(), ExperimentError> {

@@ -238,6 +238,26 @@ impl Store {
         Self::write(&self.plan_file(&plan.name), plan)
     }
 
+    /// Keeps what a search found under its name; where it is now.
+    ///
+    /// # Errors
+    /// A disk that takes no more.
+    pub fn keep_search(
+        &self,
+        name: &str,
+        record: &impl Serialize,
+    ) -> Result<PathBuf, ExperimentError> {
+        let folder = self.root().join("searches");
+        fs::create_dir_all(&folder).map_err(|source| ExperimentError::Store {
+            what: "make",
+            path: folder.clone(),
+            source,
+        })?;
+        let path = folder.join(format!("{name}.json"));
+        Self::write(&path, record)?;
+        Ok(path)
+    }
+
     /// Where the plan called `name` is kept.
     #[must_use]
     pub fn plan_file(&self, name: &str) -> PathBuf {

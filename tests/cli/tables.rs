@@ -123,6 +123,31 @@ fn an_incomplete_study_says_so() {
 }
 
 #[test]
+fn a_table_that_nobody_asked_for_may_be_lacking() {
+    let filled = sweep();
+    let axes = ["budget", "strategy", "seed"];
+    filled.plan("early", &axes, &value!({"strategy": "not-yet"}));
+    let out = run(&of(&filled, &["early"]));
+    assert_eq!(out.code, 0);
+    assert!(out.stdout.contains("**early: means**"), "{}", out.stdout);
+    let why = "warning: plan `early` has no ablation table: no finished cell";
+    assert!(out.stderr.contains(why), "{}", out.stderr);
+    refused(
+        1,
+        &of(&filled, &["early", "--kind", "ablation"]),
+        &["no finished cell has the labels"],
+    );
+    let mut nothing = Filled::new();
+    nothing.planned("x", &value!({"seed": 0}));
+    nothing.plan("p", &["seed"], &Value::Null);
+    refused(
+        1,
+        &of(&nothing, &[]),
+        &["0 of 1 cells", "hint: run the grid"],
+    );
+}
+
+#[test]
 fn errors_say_what_there_is() {
     let filled = sweep();
     refused(

@@ -196,6 +196,7 @@ pub(super) fn read(cell: &CellRecord) -> (Vec<Measurement>, bool) {
                     better,
                     kind,
                     scale,
+                    answers: matches!(of, Of::Needle("/correct")),
                 },
                 reading,
                 samples: samples(cell, of).unwrap_or_default(),

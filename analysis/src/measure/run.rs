@@ -47,6 +47,7 @@ pub(super) fn read(run: &RunRecord, simulated: bool) -> Vec<Measurement> {
                     Kind::Speed
                 },
                 scale: Scale::Mean,
+                answers: false,
             },
             reading: if simulated { Reading::Simulated } else { value },
             samples: Vec::new(),

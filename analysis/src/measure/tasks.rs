@@ -88,6 +88,7 @@ fn metric(name: String, unit: &'static str, better: Better, kind: Kind) -> Metri
         better,
         kind,
         scale: Scale::Mean,
+        answers: false,
     }
 }
 
@@ -131,7 +132,10 @@ fn of_part(
     ];
     let measurement = |(what, unit, better, value, of): (&str, _, _, Option<f64>, OfSample)| {
         Some(Measurement {
-            metric: metric(format!("{what}.{name}"), unit, better, Kind::Quality),
+            metric: Metric {
+                answers: what == "score",
+                ..metric(format!("{what}.{name}"), unit, better, Kind::Quality)
+            },
             reading: Reading::Number(value?),
             samples: samples(cell, name, result, only, of).unwrap_or_default(),
         })

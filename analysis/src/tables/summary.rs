@@ -45,6 +45,7 @@ pub(super) fn table(cx: &Context<'_>) -> Result<Table> {
          them."
             .into(),
         cx.interval_note(),
+        "Shares of right answers have Wilson's interval.".into(),
         "Bold: the best mean among rows that differ in strategy or variant alone, and what is \
          written alike; no test."
             .into(),

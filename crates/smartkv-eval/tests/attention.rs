@@ -1,4 +1,5 @@
 //! The attention that is observed is the attention that is given.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 mod common;
 
@@ -36,7 +37,7 @@ fn options(chunk: usize) -> ProfileOptions {
 
 fn profile(model: &Model, options: &ProfileOptions) -> AttentionProfile {
     let mut cache = exact(model);
-    attention_profile(model, &text(model), options, &mut cache, &NoProgress).unwrap()
+    attention_profile(model, &text(model), options, &mut cache, &NoProgress).expect("a profile")
 }
 
 /// A trace sums what each kv head's tokens receive; it is made by other code.

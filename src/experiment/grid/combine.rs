@@ -25,6 +25,8 @@ pub struct Combination {
     pub file: EvalFile,
     /// Assignments to fields of its strategy and tasks.
     pub sets: Vec<Assignment>,
+    /// What is assigned to the base, path by path.
+    values: Vec<(String, Value)>,
 }
 
 /// Labels as people read them: `strategy=smartkv budget=0.3`.
@@ -300,26 +302,40 @@ fn finish(grid: &Grid, points: Vec<Point>) -> Result<Vec<Combination>, Experimen
             labels: point.labels,
             file: patched.file,
             sets: patched.sets,
+            values: point.values,
         })
     };
     points.into_iter().map(combination).collect()
 }
 
-pub(super) fn combinations(grid: &Grid) -> Result<Vec<Combination>, ExperimentError> {
+pub(super) fn unseeded(grid: &Grid) -> Result<Vec<Combination>, ExperimentError> {
     let points = product(grid, vec![Point::default()], &dimensions(grid)?)?;
     let mut expand = |point: Point, axes: &[Together]| product(grid, vec![point], axes);
     let points = with_conditions(grid, points, &mut expand)?;
     let points = without_excluded(grid, points)?;
+    finish(grid, points)
+}
+
+/// Every combination with every seed, and with further assignments.
+pub(super) fn seeded(
+    grid: &Grid,
+    combinations: &[Combination],
+    more: &[(String, Value)],
+) -> Result<Vec<Combination>, ExperimentError> {
     let seeds = grid.seeds()?;
-    let seeded = points.into_iter().flat_map(|point| {
+    let points = combinations.iter().flat_map(|combination| {
         seeds.iter().map(move |seed| {
-            let mut point = point.clone();
+            let mut point = Point {
+                labels: combination.labels.clone(),
+                values: combination.values.clone(),
+            };
             point.labels.insert(SEED.to_string(), (*seed).into());
+            point.values.extend(more.iter().cloned());
             point.values.push((SEED.to_string(), (*seed).into()));
             point
         })
     });
-    finish(grid, seeded.collect())
+    finish(grid, points.collect())
 }
 
 pub(super) fn draw(

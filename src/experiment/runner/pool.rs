@@ -28,6 +28,8 @@ pub struct RunOptions {
     pub retry_failed: bool,
     /// Whether cells may use nothing but what is on this machine.
     pub offline: bool,
+    /// More arguments of every process.
+    pub arguments: Vec<String>,
     /// Set from outside to stop.
     pub stop: Arc<AtomicBool>,
 }
@@ -173,6 +175,8 @@ fn start<'a>(
     if options.offline {
         command.arg("--offline");
     }
+    // Meant for one run, not for one a cell.
+    command.args(&options.arguments).env_remove("WANDB_RUN_ID");
     let mut process = command
         .spawn()
         .with_context(|| format!("cannot start {}", options.program.display()))?;

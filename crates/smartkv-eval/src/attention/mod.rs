@@ -187,7 +187,7 @@ impl ProfileOptions {
                 return Err(EvalError::parameter("lone", format, expected));
             }
         }
-        self.bootstrap.check()
+        Ok(self.bootstrap.check()?)
     }
 }
 

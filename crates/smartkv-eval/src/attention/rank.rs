@@ -37,7 +37,6 @@ pub fn spearman(a: &[f64], b: &[f64]) -> Option<f64> {
 }
 
 #[cfg(test)]
-#[expect(clippy::float_cmp, reason = "exact where it is exact")]
 mod tests {
     use super::*;
 

@@ -173,6 +173,7 @@ impl Test<'_> {
         let options = LockstepOptions {
             protocol: Protocol::Decode,
             windows: self.passage.windows,
+            window_seed: None,
             prefix: self.passage.prefix(),
             prefill_chunk: PREFILL_CHUNK,
             keep_tokens: false,
