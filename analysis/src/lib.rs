@@ -8,6 +8,7 @@
 pub mod compare;
 pub mod error;
 pub mod figure;
+pub mod figures;
 pub mod front;
 pub mod group;
 pub mod label;

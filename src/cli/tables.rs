@@ -105,7 +105,7 @@ pub(super) fn run(args: &TablesArgs, as_json: bool) -> anyhow::Result<()> {
     };
     let mut all = Vec::new();
     let mut lacking = None;
-    for study in studies(args)? {
+    for study in studies(&args.store, &args.plans)? {
         warn(&study);
         for kind in kinds(args, &study) {
             match tables(&study, kind, &options) {
@@ -138,9 +138,10 @@ pub(super) fn run(args: &TablesArgs, as_json: bool) -> anyhow::Result<()> {
     output::text(&texts.join("\n"))
 }
 
-fn studies(args: &TablesArgs) -> anyhow::Result<Vec<Study>> {
-    let store = Store::open(&args.store)?;
-    let plans = if args.plans.is_empty() {
+/// The plans of these names, or all.
+pub(super) fn studies(store: &Path, plans: &[String]) -> anyhow::Result<Vec<Study>> {
+    let store = Store::open(store)?;
+    let plans = if plans.is_empty() {
         let found = store.plans()?;
         for (path, schema) in &found.other {
             eprintln!(
@@ -153,7 +154,7 @@ fn studies(args: &TablesArgs) -> anyhow::Result<Vec<Study>> {
         }
         found.plans
     } else {
-        let names = args.plans.iter().map(|name| store.plan(name));
+        let names = plans.iter().map(|name| store.plan(name));
         names.collect::<Result<Vec<_>, _>>()?
     };
     let plans = plans.into_iter();
@@ -168,8 +169,8 @@ fn kinds(args: &TablesArgs, study: &Study) -> Vec<Kind> {
     [Kind::Summary].into_iter().chain(ablation).collect()
 }
 
-/// Says on standard error what the tables will lack.
-fn warn(study: &Study) {
+/// Says on standard error what tables and figures will lack.
+pub(super) fn warn(study: &Study) {
     let plan = &study.plan.name;
     if !study.is_complete() {
         eprintln!("warning: plan `{plan}`: {}", study.census());

@@ -101,8 +101,9 @@ impl Pareto {
         };
         let costs: Vec<[f64; 2]> = points.iter().map(|&(c, q)| [c, q * sign]).collect();
         let on_front = points.iter().zip(non_dominated(&costs));
-        let mut front: Vec<(f64, f64)> =
-            on_front.filter_map(|(point, on)| on.then_some(*point)).collect();
+        let mut front: Vec<(f64, f64)> = on_front
+            .filter_map(|(point, on)| on.then_some(*point))
+            .collect();
         front.sort_by(|a, b| a.0.total_cmp(&b.0));
         front
     }
