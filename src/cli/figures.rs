@@ -29,7 +29,7 @@ pub(super) struct FiguresArgs {
     #[arg(value_name = "PLAN|RECORD.json")]
     inputs: Vec<String>,
     /// Folder of the experiments.
-    #[arg(long, value_name = "DIR", default_value = layout::DEFAULT)]
+    #[arg(long, value_name = "DIR", env = "SMARTKV_STORE", default_value = layout::DEFAULT)]
     store: PathBuf,
     /// Kinds of figures [default: all that there are data for].
     #[arg(long, value_name = "KIND", value_delimiter = ',')]

@@ -165,14 +165,29 @@ impl Context<'_> {
         }
     }
 
-    /// What the rows are called among themselves; by their strategy where they are one.
+    /// What the rows are called among themselves; among all where they do not differ, and by their
+    /// strategy where none does.
     fn row_names(&self, rows: &[usize]) -> Vec<String> {
-        let axes = self.differing(rows);
+        let mut axes = self.differing(rows);
+        if axes.is_empty() {
+            axes = self.differing(&self.all());
+        }
         if axes.is_empty() {
             return rows.iter().map(|&row| self.strategy(row)).collect();
         }
         let labels: Vec<&Labels> = rows.iter().map(|&row| &self.rows[row].labels).collect();
         self.names(&labels, &axes)
+    }
+
+    /// What some rows are called among all, in one line.
+    fn listed(&self, rows: &[usize]) -> String {
+        let names = self.row_names(&self.all());
+        let own: Vec<&str> = rows.iter().map(|&row| names[row].as_str()).collect();
+        own.join("; ")
+    }
+
+    fn all(&self) -> Vec<usize> {
+        (0..self.rows.len()).collect()
     }
 
     /// The strategy of a row as people read it.

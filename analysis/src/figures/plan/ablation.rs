@@ -116,7 +116,7 @@ fn one(
             .into(),
     ];
     if !lacking.is_empty() {
-        let names = cx.row_names(&lacking).join("; ");
+        let names = cx.listed(&lacking);
         let why = format!(
             "without {}, or nothing in common with {baseline}",
             metric.name

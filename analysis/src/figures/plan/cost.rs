@@ -30,7 +30,7 @@ pub(super) fn drawing(cx: &Context<'_>) -> Result<Drawing> {
             "evaluate strategies on windows of a text; tasks count bytes as a whole",
         )
     })?;
-    let all: Vec<usize> = (0..cx.rows.len()).collect();
+    let all = cx.all();
     let (mut left_out, mut shown) = (LeftOut::default(), Vec::new());
     for (&row, name) in all.iter().zip(cx.row_names(&all)) {
         match bytes(cx, row, &parts)? {

@@ -85,7 +85,7 @@ fn of_task(cx: &Context<'_>, task: &str, several: bool) -> Drawing {
         "Mean score of the prompts of a length and depth ({samples} at least), mean over seeds."
     )];
     if !lacking.is_empty() {
-        let names = cx.row_names(&lacking).join("; ");
+        let names = cx.listed(&lacking);
         drawing.left_out.push(format!("{names}: no needles"));
     }
     drawing

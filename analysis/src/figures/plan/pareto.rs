@@ -158,7 +158,7 @@ fn facet(cx: &Context<'_>, settings: &[Vec<usize>], place: usize) -> String {
     if settings.len() == 1 {
         return String::new();
     }
-    let all: Vec<usize> = (0..cx.rows.len()).collect();
+    let all = cx.all();
     let own = cx.differing(&settings[place]);
     let fixed = cx
         .differing(&all)

@@ -71,7 +71,7 @@ fn is_simulated(row: &Row<'_>) -> bool {
 
 fn along(cx: &Context<'_>, axis: &String, metric: &Metric) -> Result<Option<Drawing>> {
     let y = words::metric_axis(metric);
-    let all: Vec<usize> = (0..cx.rows.len()).collect();
+    let all = cx.all();
     let (mut left_out, mut points): (_, Vec<Point>) = (LeftOut::default(), Vec::new());
     for (&row, name) in all.iter().zip(cx.row_names(&all)) {
         // A budget is of bytes, which simulated strategies do not have.

@@ -28,7 +28,7 @@ struct Group {
 
 #[derive(Deserialize)]
 struct Kl {
-    value: f64,
+    mean: f64,
     interval: Option<smartkv_stats::Interval>,
 }
 
@@ -63,7 +63,7 @@ fn groups(cx: &Context<'_>, groups: &[Group]) -> Option<Drawing> {
     let mut zero = Vec::new();
     for group in groups {
         let name = format!("{} by {} attention", group.rounded, group.ranked_by);
-        let value = group.kl.value;
+        let value = group.kl.mean;
         if value <= 0.0 {
             zero.push(format!("{name} at {} bits: no divergence", group.bits));
             continue;
