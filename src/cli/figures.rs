@@ -239,6 +239,7 @@ fn draw(args: &FiguresArgs) -> anyhow::Result<Vec<Drawn>> {
         by_name: !everything && !kinds.is_empty(),
         kinds,
         lacking: None,
+        unknown: None,
     };
     let mut drawn = Vec::new();
     let mut of_store = Vec::new();
@@ -276,6 +277,13 @@ fn draw(args: &FiguresArgs) -> anyhow::Result<Vec<Drawn>> {
         let from = record.origin.clone();
         drawn.push(Drawn { from, drawings });
     }
+    let mut all = drawn.iter().flat_map(|own| &own.drawings);
+    if let Some((metric, error)) = asked.unknown {
+        // One plan of several may lack what another has; none has what was misspelt.
+        if !all.any(|drawing| drawing.metric.as_ref() == Some(&metric)) {
+            return Err(error.into());
+        }
+    }
     if drawn.iter().all(|own| own.drawings.is_empty()) {
         let error = asked.lacking.map(anyhow::Error::from);
         return Err(error.unwrap_or_else(|| anyhow::anyhow!("there is nothing to draw")));
@@ -294,6 +302,8 @@ struct Asked {
     /// Whether both the kind and what to draw were named: then it must be there.
     by_name: bool,
     lacking: Option<AnalysisError>,
+    /// A metric that a plan does not have.
+    unknown: Option<(String, AnalysisError)>,
 }
 
 impl Asked {
@@ -310,9 +320,12 @@ impl Asked {
             match of(*kind) {
                 Ok(own) => drawings.extend(own),
                 Err(error @ AnalysisError::Figure { .. }) if !self.by_name => refused.push(error),
-                // One plan of several may lack what another has.
-                Err(error @ AnalysisError::Unknown { what: "metric", .. }) if !self.by_name => {
-                    refused.push(error);
+                Err(AnalysisError::Unknown { what, name, known })
+                    if what == "metric" && !self.by_name =>
+                {
+                    let metric = name.clone();
+                    let error = AnalysisError::Unknown { what, name, known };
+                    self.unknown.get_or_insert((metric, error));
                 }
                 Err(error) => return Err(error.into()),
             }

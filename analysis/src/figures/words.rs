@@ -132,7 +132,13 @@ pub(super) fn swept_axis(axis: &str, values: &[f64]) -> Axis {
             ..Axis::linear(format!("{} (tokens)", capital(&word))).with_format(format)
         };
     }
-    Axis::linear(capital(&word))
+    let whole = values.iter().all(|value| value.fract() == 0.0);
+    let format = if whole {
+        AxisFormat::Whole
+    } else {
+        AxisFormat::Number
+    };
+    Axis::linear(capital(&word)).with_format(format)
 }
 
 /// Axes whose values name a thing by themselves.

@@ -72,7 +72,7 @@ fn maps_are_of_layers_and_of_heads() {
         .iter()
         .map(|panel| panel.name.as_str())
         .collect();
-    assert_eq!(names, ["Layer 1, head 0", "Layer 1, head 2"]);
+    assert_eq!(names, ["L1 H0", "L1 H2"]);
 }
 
 #[test]
@@ -257,7 +257,9 @@ fn rounding_is_shown_by_bits_and_by_attention() {
     };
     assert_eq!(data.y.scale, AxisScale::Log);
     let points: usize = data.series.iter().map(|series| series.points.len()).sum();
-    assert_eq!(points, groups.len());
+    // What is drawn by lot stands once, not once a ranking: at three bit-widths.
+    assert_eq!(points, groups.len() - 3);
+    assert!(data.series.iter().any(|series| series.name == "random"));
     let highest = data
         .series
         .iter()

@@ -10,7 +10,7 @@ use crate::summary::Summary;
 
 /// Parts of live bytes: in records, and in print.
 pub(in crate::figures) const PARTS: [(&str, &str); 4] = [
-    ("payload_bytes", "Codes"),
+    ("payload_bytes", "Stored rows"),
     ("metadata_bytes", "Scales, positions"),
     ("window_bytes", "f16 window"),
     ("policy_bytes", "Scores, statistics"),

@@ -64,7 +64,7 @@ fn of_maps(cx: &Context<'_>, part: &str, maps: &[Map]) -> Drawing {
     let panel = |map: &Map| {
         let name = match map.head {
             None => format!("Layer {}", map.layer),
-            Some(head) => format!("Layer {}, head {head}", map.layer),
+            Some(head) => format!("L{} H{head}", map.layer),
         };
         // Rows end where the future begins.
         let blocks = map.rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -88,7 +88,7 @@ fn of_maps(cx: &Context<'_>, part: &str, maps: &[Map]) -> Drawing {
     };
     let notes = vec![
         "A row is a block of queries and sums to 1; mean over windows, and over heads where a panel \
-         names none. White is 0: the future, or nothing at all."
+         names none. White is 0: the future, or nothing at all. L is a layer, H a query head."
             .into(),
     ];
     let mut drawing = cx.drawing(part, Data::Attention(data), notes);

@@ -12,8 +12,8 @@ use serde_json::Value;
 /// Times of a token: in records, and in print.
 const PHASES: [(&str, &str); 3] = [
     ("mean_ms", "Token"),
-    ("attention_ms", "of that attention"),
-    ("planning_ms", "of that planning"),
+    ("attention_ms", "in attention"),
+    ("planning_ms", "in planning"),
 ];
 
 #[derive(Deserialize)]
@@ -108,7 +108,8 @@ pub(super) fn bars(cx: &Context<'_>) -> Result<Vec<Drawing>> {
         cells: cx.cells(),
     };
     let notes = vec![
-        "Times: the median over rounds of a round's mean, from the least to the most of any round."
+        "Times: the median over rounds of a round's mean, from the least to the most of any round. What is spent \
+         in attention and planning is part of the token's."
             .into(),
     ];
     let mut drawing = cx.drawing("", Data::Cost(data), notes);

@@ -26,7 +26,7 @@ struct Group {
     kl: Kl,
 }
 
-#[derive(Deserialize)]
+#[derive(PartialEq, Deserialize)]
 struct Kl {
     mean: f64,
     interval: Option<smartkv_stats::Interval>,
@@ -62,8 +62,12 @@ fn groups(cx: &Context<'_>, groups: &[Group]) -> Option<Drawing> {
     let mut series: Vec<SweepSeries> = Vec::new();
     let mut zero = Vec::new();
     for group in groups {
-        let name = format!("{} by {} attention", group.rounded, group.ranked_by);
         let value = group.kl.mean;
+        let order = &group.rounded;
+        let ranked = format!("{order} by {} attention", group.ranked_by);
+        // What is drawn by lot is the same whatever the others are ranked by.
+        let by_lot = order == "random" && alike(groups, group);
+        let name = if by_lot { order.clone() } else { ranked };
         if value <= 0.0 {
             zero.push(format!("{name} at {} bits: no divergence", group.bits));
             continue;
@@ -77,6 +81,7 @@ fn groups(cx: &Context<'_>, groups: &[Group]) -> Option<Drawing> {
             y,
         };
         match series.iter_mut().find(|own| own.name == name) {
+            Some(own) if own.points.contains(&point) => {}
             Some(own) => own.points.push(point),
             None => series.push(SweepSeries {
                 name,
@@ -89,7 +94,7 @@ fn groups(cx: &Context<'_>, groups: &[Group]) -> Option<Drawing> {
     }
     let data = Sweep {
         title: None,
-        x: Axis::linear("Bits of the rounded tokens"),
+        x: Axis::linear("Bits of the rounded tokens").with_format(AxisFormat::Whole),
         y: Axis::log("Mean KL divergence (nats)"),
         series,
         width: cx.width(Width::Single),
@@ -103,6 +108,13 @@ fn groups(cx: &Context<'_>, groups: &[Group]) -> Option<Drawing> {
     drawing.sources = vec![cx.source("points", "/sensitivity/groups/*/kl")];
     drawing.left_out = zero;
     Some(drawing)
+}
+
+/// Whether all rankings agree on this group.
+fn alike(groups: &[Group], own: &Group) -> bool {
+    let same = |other: &&Group| (other.bits, &other.rounded) == (own.bits, &own.rounded);
+    let mut others = groups.iter().filter(same);
+    others.all(|other| other.kl == own.kl)
 }
 
 fn damage(cx: &Context<'_>, lone: &[Lone]) -> Option<Drawing> {
@@ -126,7 +138,7 @@ fn damage(cx: &Context<'_>, lone: &[Lone]) -> Option<Drawing> {
     }
     let data = Sweep {
         title: None,
-        x: Axis::linear("Tenth of tokens by rising attention"),
+        x: Axis::linear("Tenth of tokens by rising attention").with_format(AxisFormat::Whole),
         y: Axis::linear("Share of the damage").with_format(AxisFormat::Percent),
         series,
         width: cx.width(Width::Single),
