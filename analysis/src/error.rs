@@ -94,12 +94,14 @@ pub enum AnalysisError {
         /// What to do about it.
         hint: String,
     },
-    /// Figures that are not what the records give.
-    #[error("{} of {checked} figures in {} are not what the records give:{}", failed.len(), path.display(), lines(.failed))]
+    /// Figures or tables that are not what the records give.
+    #[error("{} of the files of {checked} {what} in {} are not what the records give:{}", failed.len(), path.display(), lines(.failed))]
     Stale {
+        /// `figures` or `tables`.
+        what: &'static str,
         /// The folder.
         path: PathBuf,
-        /// Figures looked at.
+        /// How many were looked at.
         checked: usize,
         /// Files, and what is wrong with each.
         failed: Vec<(PathBuf, String)>,
@@ -125,12 +127,10 @@ impl AnalysisError {
             Self::Record { .. } => vec![
                 "expected what `smartkv analyze attention`, `memory` or `latency` wrote with --out FILE".into(),
             ],
-            Self::Stale { .. } => vec![
-                "draw them again with `smartkv figures`, or bring back the records they were drawn from"
-                    .into(),
-            ],
-            Self::Draw { source, .. } => source.hints(),
-            Self::Unknown { .. } | Self::Stats(_) => Vec::new(),
+            Self::Stale { what, .. } => vec![format!(
+                "make them again with `smartkv {what}`, or bring back the records they were made from"
+            )],
+            Self::Draw { .. } | Self::Unknown { .. } | Self::Stats(_) => Vec::new(),
         }
     }
 }

@@ -146,8 +146,6 @@ pub(super) fn run(args: &FiguresArgs, as_json: bool) -> anyhow::Result<()> {
         return check(args, as_json);
     }
     let drawn = draw(args)?;
-    let mut formats: Vec<Format> = args.format.iter().copied().map(Format::from).collect();
-    formats.dedup();
     let recipe = Recipe {
         metric: None,
         baseline: args.baseline.clone(),
@@ -162,7 +160,15 @@ pub(super) fn run(args: &FiguresArgs, as_json: bool) -> anyhow::Result<()> {
             for sentence in &drawing.left_out {
                 eprintln!("warning: {} does not show {sentence}", drawing.name);
             }
-            let own = folder::make(drawing, from, &recipe, &formats, args.provenance)?;
+            let (present, provenance) = folder::present(&args.out, &drawing.name);
+            let wanted = |format: &Format| {
+                present.contains(format)
+                    || args.format.iter().any(|own| Format::from(*own) == *format)
+            };
+            let mut formats = vec![Format::Svg, Format::Pdf, Format::Png];
+            formats.retain(wanted);
+            let provenance = provenance || args.provenance;
+            let own = folder::make(drawing, from, &recipe, &formats, provenance)?;
             listed.push(json!({
                 "name": drawing.name,
                 "kind": drawing.kind.name(),

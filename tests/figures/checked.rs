@@ -1,7 +1,7 @@
 //! `smartkv figures --check`.
 
 use crate::Drawn;
-use crate::program::{json, refusal};
+use crate::program::{json, names, refusal};
 use crate::study::{Study, base, uniform};
 use serde_json::Value;
 use std::fs;
@@ -12,7 +12,10 @@ fn wrong(drawn: &Drawn) -> String {
     let run = drawn.figures(&["--check"]);
     assert_eq!(run.code, 1, "{}", run.stderr);
     let text = refusal(&run);
-    assert!(text.contains("hint: draw them again"), "{text}");
+    assert!(
+        text.contains("hint: make them again with `smartkv figures`"),
+        "{text}"
+    );
     text
 }
 
@@ -60,7 +63,10 @@ fn a_touched_file_is_named() {
     )
     .unwrap();
     let message = wrong(&drawn);
-    assert!(message.contains("1 of 3 figures in"), "{message}");
+    assert!(
+        message.contains("1 of the files of 3 figures in"),
+        "{message}"
+    );
     assert!(
         message.contains("study-cost.svg: it is not what the records give"),
         "{message}"
@@ -130,4 +136,21 @@ fn a_plan_that_grew_is_found() {
     fs::write(&drawn.study.grid, grid.replace("seeds: 2", "seeds: 3")).unwrap();
     assert_eq!(drawn.study.sweep("plan", &[]).code, 0);
     assert!(wrong(&drawn).contains("study-cost.json: it is not what"));
+}
+
+#[test]
+fn a_figure_that_is_drawn_again_leaves_none_of_its_files_behind() {
+    let drawn = Drawn::small();
+    let all = ["--kind", "cost", "--provenance", "--dpi", "72"];
+    assert_eq!(drawn.figures(&all).code, 0);
+    let before = names(&drawn.out);
+    let record = drawn.study.records().into_keys().next().unwrap();
+    fs::remove_file(drawn.study.store.join("cells").join(record)).unwrap();
+    assert_eq!(
+        drawn.figures(&["--kind", "cost", "--format", "svg"]).code,
+        0
+    );
+    assert_eq!(names(&drawn.out), before);
+    let checked = drawn.figures(&["--check"]);
+    assert_eq!(checked.code, 0, "{}", checked.stderr);
 }

@@ -5,7 +5,7 @@ mod check;
 pub use check::{Checked, check};
 
 use super::sidecar::{Provenance, SCHEMA};
-use super::{Drawing, Origin, Recipe, Sidecar};
+use super::{Drawing, Origin, Recipe, Sidecar, file_name};
 use crate::error::{AnalysisError, Result};
 use crate::figure::{self, Draw as _, FigureError};
 use serde::Serialize;
@@ -175,6 +175,20 @@ pub fn write(folder: &Path, figures: &[Made]) -> Result<Vec<PathBuf>> {
         }
     }
     Ok(written)
+}
+
+/// Formats of a figure that are in the folder already, and whether its provenance is: drawn again,
+/// it must not leave some of its files behind.
+#[must_use]
+pub fn present(folder: &Path, name: &str) -> (Vec<Format>, bool) {
+    let name = file_name(name);
+    if !is_sidecar(&path(folder, &name, SIDECAR)) {
+        return (Vec::new(), false);
+    }
+    let here = |ending: &str| path(folder, &name, ending).is_file();
+    let mut formats = vec![Format::Svg, Format::Pdf, Format::Png];
+    formats.retain(|format| here(format.ending()));
+    (formats, here(PROVENANCE))
 }
 
 fn is_sidecar(path: &Path) -> bool {

@@ -44,7 +44,7 @@ pub fn of_study(study: &Study, kind: Kind, options: &Options) -> Result<Vec<Draw
         _ => {
             let hint = format!(
                 "give a record that `smartkv analyze` wrote, or one of {}",
-                names()
+                kinds()
             );
             return Err(cx.lacks("it is of records of an analysis", &hint));
         }
@@ -59,7 +59,7 @@ pub fn of_study(study: &Study, kind: Kind, options: &Options) -> Result<Vec<Draw
     Ok(drawings)
 }
 
-fn names() -> String {
+fn kinds() -> String {
     Kind::OF_PLANS.map(Kind::name).join(", ")
 }
 
@@ -146,25 +146,6 @@ impl Context<'_> {
         self.axes.iter().filter(differ).collect()
     }
 
-    /// What labels are called in print, by the axes that tell them apart; as the plan has them
-    /// where print would not.
-    fn names(&self, labels: &[&Labels], axes: &[&String]) -> Vec<String> {
-        let joined = |word: &dyn Fn(&str, &Label) -> String| {
-            let name = |labels: &&Labels| {
-                let words = axes.iter().map(|axis| word(axis, labels.get(axis)));
-                words.collect::<Vec<_>>().join(", ")
-            };
-            labels.iter().map(name).collect::<Vec<String>>()
-        };
-        let printed = joined(&words::label);
-        let again = |(place, name): (usize, &String)| printed[..place].contains(name);
-        if printed.iter().enumerate().any(again) {
-            joined(&|axis, label| format!("{axis}={label}"))
-        } else {
-            printed
-        }
-    }
-
     /// What the rows are called among themselves; among all where they do not differ, and by their
     /// strategy where none does.
     fn row_names(&self, rows: &[usize]) -> Vec<String> {
@@ -176,7 +157,7 @@ impl Context<'_> {
             return rows.iter().map(|&row| self.strategy(row)).collect();
         }
         let labels: Vec<&Labels> = rows.iter().map(|&row| &self.rows[row].labels).collect();
-        self.names(&labels, &axes)
+        names(&labels, &axes)
     }
 
     /// What some rows are called among all, in one line.
@@ -213,6 +194,25 @@ impl Context<'_> {
             how.resamples,
             how.seed
         )
+    }
+}
+
+/// What labels are called in print, by the axes that tell them apart; as the plan has them
+/// where print would not.
+fn names(labels: &[&Labels], axes: &[&String]) -> Vec<String> {
+    let joined = |word: &dyn Fn(&str, &Label) -> String| {
+        let name = |labels: &&Labels| {
+            let words = axes.iter().map(|axis| word(axis, labels.get(axis)));
+            words.collect::<Vec<_>>().join(", ")
+        };
+        labels.iter().map(name).collect::<Vec<String>>()
+    };
+    let printed = joined(&words::label);
+    let again = |(place, name): (usize, &String)| printed[..place].contains(name);
+    if printed.iter().enumerate().any(again) {
+        joined(&|axis, label| format!("{axis}={label}"))
+    } else {
+        printed
     }
 }
 

@@ -151,7 +151,7 @@ pub(super) fn label(axis: &str, label: &Label) -> String {
         ("strategy", Label::Text(name)) => strategy(name),
         (_, Label::Text(text)) if NAMING.contains(&axis) => text.replace('_', " "),
         (_, Label::Switch(true)) => word,
-        (_, Label::Switch(false)) | (_, Label::None) => format!("no {word}"),
+        (_, Label::Switch(false) | Label::None) => format!("no {word}"),
         _ => format!("{word} {label}"),
     }
 }
@@ -181,11 +181,11 @@ const METHODS: [(&str, &str); 19] = [
 
 /// A strategy as people read it: `kivi-2-r32` is `KIVI-2-r32`.
 pub(super) fn strategy(name: &str) -> String {
-    let known = METHODS.iter().filter_map(|(own, written)| {
+    let known = METHODS.iter().find_map(|(own, written)| {
         let rest = name.strip_prefix(own)?;
         (rest.is_empty() || rest.starts_with(['-', '@', ' '])).then(|| format!("{written}{rest}"))
     });
-    known.last().unwrap_or_else(|| name.replace('_', " "))
+    known.unwrap_or_else(|| name.replace('_', " "))
 }
 
 /// With a capital, unless the word has its own way.

@@ -78,7 +78,10 @@ fn every_file_that_was_touched_is_named() {
         bytes.push(b'\n');
         fs::write(&path, bytes).unwrap();
         let message = wrong(&filled, &folder);
-        assert!(message.starts_with("1 of 2 figures in"), "{message}");
+        assert!(
+            message.starts_with("1 of the files of 2 figures in"),
+            "{message}"
+        );
         assert!(
             message.contains(&format!("budget-needle.{file}: it is not what")),
             "{message}"

@@ -22,7 +22,7 @@ fn drawings(name: &str, kind: Kind) -> Vec<Drawing> {
     let drawings = of_record(&record, kind, &options()).unwrap();
     for drawing in &drawings {
         drawing.data.draw().unwrap();
-        assert_eq!(drawing.data.cells(), [record.id.clone()]);
+        assert_eq!(drawing.data.cells(), std::slice::from_ref(&record.id));
         assert!(
             drawing
                 .sources

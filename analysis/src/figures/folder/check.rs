@@ -85,6 +85,7 @@ pub fn check(folder: &Path, store: Option<&Store>) -> Result<Checked> {
         });
     }
     Err(AnalysisError::Stale {
+        what: "figures",
         path: folder.to_path_buf(),
         checked: figures.len(),
         failed: pass.failed,

@@ -1,6 +1,6 @@
 //! Quality against live bytes.
 
-use super::{Context, LeftOut, better, drawn, source};
+use super::{Context, LeftOut, better, drawn, names, source};
 use crate::error::Result;
 use crate::figure::{AxisScale, Estimate, Pareto, ParetoPoint, ParetoSeries, Width};
 use crate::figures::{Data, Drawing, words};
@@ -143,14 +143,14 @@ fn curves(cx: &Context<'_>, shown: &[usize]) -> Vec<(String, Vec<usize>)> {
     }
     let mut axes = cx.differing(shown);
     axes.retain(|axis| *axis != SWEPT);
-    let names = if axes.is_empty() {
+    let printed = if axes.is_empty() {
         vec![cx.strategy(shown[0])]
     } else {
         let labels: Vec<&Labels> = curves.iter().map(|(labels, _)| labels).collect();
-        cx.names(&labels, &axes)
+        names(&labels, &axes)
     };
     let rows = curves.into_iter().map(|(_, rows)| rows);
-    names.into_iter().zip(rows).collect()
+    printed.into_iter().zip(rows).collect()
 }
 
 /// What tells a setting from the plan's others; nothing where it is the only one.

@@ -1,6 +1,6 @@
 //! A metric along each axis of numbers.
 
-use super::{Context, LeftOut, drawn, source};
+use super::{Context, LeftOut, drawn, names, source};
 use crate::error::Result;
 use crate::figure::{AxisScale, Estimate, Sweep, SweepPoint, SweepSeries, Width};
 use crate::figures::{Data, Drawing, words};
@@ -147,12 +147,12 @@ fn lines<'a>(
     let shown: Vec<usize> = points.iter().map(|(row, ..)| *row).collect();
     let mut axes = cx.differing(&shown);
     axes.retain(|own| *own != axis);
-    let names = if axes.is_empty() {
+    let printed = if axes.is_empty() {
         vec![cx.strategy(shown[0])]
     } else {
         let labels: Vec<&Labels> = lines.iter().map(|(labels, _)| labels).collect();
-        cx.names(&labels, &axes)
+        names(&labels, &axes)
     };
     let points = lines.into_iter().map(|(_, own)| own);
-    names.into_iter().zip(points).collect()
+    printed.into_iter().zip(points).collect()
 }

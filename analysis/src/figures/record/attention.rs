@@ -12,12 +12,13 @@ const MOST_SINGLE: usize = 8;
 
 #[derive(Deserialize)]
 struct Record {
-    heads: Vec<Head>,
+    heads: Vec<Entry>,
     maps: Vec<Map>,
 }
 
+/// The entropy of a layer's head.
 #[derive(Deserialize)]
-struct Head {
+struct Entry {
     layer: usize,
     head: usize,
     entropy_nats: f64,

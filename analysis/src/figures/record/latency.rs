@@ -33,7 +33,9 @@ struct Variant {
     planning_ms: Spread,
 }
 
+/// Bytes by part, as records name them.
 #[derive(Deserialize)]
+#[expect(clippy::struct_field_names, reason = "names of the record")]
 struct Cache {
     payload_bytes: f64,
     metadata_bytes: f64,
