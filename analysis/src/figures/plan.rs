@@ -40,7 +40,7 @@ pub fn of_study(study: &Study, kind: Kind, options: &Options) -> Result<Vec<Draw
         Kind::Sweep => sweep::drawings(&cx)?,
         Kind::Ablation => ablation::drawings(&cx)?,
         Kind::Needle => needle::drawings(&cx)?,
-        Kind::Cost => vec![cost::drawing(&cx)?],
+        Kind::Cost => cost::drawings(&cx)?,
         _ => {
             let hint = format!(
                 "give a record that `smartkv analyze` wrote, or one of {}",
@@ -158,6 +158,29 @@ impl Context<'_> {
         }
         let labels: Vec<&Labels> = rows.iter().map(|&row| &self.rows[row].labels).collect();
         names(&labels, &axes)
+    }
+
+    /// The rows by their labels on those of `axes` on which they differ, each with what that is
+    /// called; nothing where there is only one.
+    fn facets(&self, rows: &[usize], axes: &[&String]) -> Vec<(String, Vec<usize>)> {
+        let mut axes = axes.to_vec();
+        let differing = self.differing(rows);
+        axes.retain(|axis| differing.contains(axis));
+        let mut facets: Vec<Vec<usize>> = Vec::new();
+        for &row in rows {
+            let labels = &self.rows[row].labels;
+            let same = |own: &&mut Vec<usize>| {
+                let other = &self.rows[own[0]].labels;
+                labels.agree(other, axes.iter().copied())
+            };
+            match facets.iter_mut().find(same) {
+                Some(own) => own.push(row),
+                None => facets.push(vec![row]),
+            }
+        }
+        let labels = facets.iter().map(|own| &self.rows[own[0]].labels);
+        let labels: Vec<&Labels> = labels.collect();
+        names(&labels, &axes).into_iter().zip(facets).collect()
     }
 
     /// What some rows are called among all, in one line.

@@ -157,7 +157,7 @@ pub(super) fn label(axis: &str, label: &Label) -> String {
 }
 
 /// Methods as their authors write them.
-const METHODS: [(&str, &str); 19] = [
+const METHODS: [(&str, &str); 20] = [
     ("smartkv", "SmartKV"),
     ("kivi", "KIVI"),
     ("h2o", "H2O"),
@@ -177,6 +177,7 @@ const METHODS: [(&str, &str); 19] = [
     ("quest", "Quest"),
     ("expected_attention", "Expected Attention"),
     ("k8v4", "K8V4"),
+    ("knorm", "Knorm"),
 ];
 
 /// A strategy as people read it: `kivi-2-r32` is `KIVI-2-r32`.

@@ -190,7 +190,7 @@ fn an_ablation_is_the_change_from_its_baseline() {
     for (place, (file, variant)) in [
         ("smartkv-0.3", "full"),
         ("random-0.3", "random"),
-        ("gear-2", "gear_2"),
+        ("oracle-0.3", "the_oracle"),
     ]
     .into_iter()
     .enumerate()
@@ -213,7 +213,7 @@ fn an_ablation_is_the_change_from_its_baseline() {
     };
     assert_eq!(data.effect.label, "Change in mean KL divergence from full");
     let names: Vec<&str> = data.bars.iter().map(|bar| bar.name.as_str()).collect();
-    assert_eq!(names, ["random", "gear 2"]);
+    assert_eq!(names, ["random", "the oracle"]);
     let kl = |file: &str| over_seeds(file, "/quality/kl_mean");
     let change = kl("random-0.3") / kl("smartkv-0.3") - 1.0;
     assert!((data.bars[0].effect.value - change).abs() < 1e-9);
@@ -439,5 +439,73 @@ fn every_metric_of_a_record_has_an_axis() {
             panic!()
         };
         assert!(!data.y.label.contains('_'), "{}", data.y.label);
+    }
+}
+
+#[test]
+fn ablations_are_apart_where_the_baseline_leaves_an_axis_open() {
+    let mut filled = Filled::new();
+    let cells = [
+        ("smartkv-0.3", "full", 0.3),
+        ("random-0.3", "random", 0.3),
+        ("uniform-4", "uniform", 0.3),
+        ("smartkv-0.5", "full", 0.5),
+        ("uniform-4", "uniform", 0.5),
+    ];
+    for (place, (file, variant, budget)) in cells.into_iter().enumerate() {
+        let labels = json!({"variant": variant, "budget": budget, "seed": 0});
+        let record = printed(&format!("{file}-s0"));
+        filled.cell(&place.to_string(), &labels, record, 0);
+    }
+    let axes = ["variant", "budget", "seed"];
+    filled.plan("parts", &axes, &json!({"variant": "full"}));
+    let drawings = of_study(&filled.study("parts"), Kind::Ablation, &options()).unwrap();
+    let names: Vec<&str> = drawings.iter().map(|own| own.name.as_str()).collect();
+    let expected = ["budget-0.3", "budget-0.5"];
+    assert_eq!(
+        names,
+        expected.map(|facet| format!("parts-ablation-{facet}-kl_mean"))
+    );
+    let bars = drawings.iter().map(|drawing| match &drawing.data {
+        Data::Ablation(data) => data.clone(),
+        other => panic!("{other:?}"),
+    });
+    let bars: Vec<_> = bars.collect();
+    let named: Vec<&str> = bars[0].bars.iter().map(|bar| bar.name.as_str()).collect();
+    assert_eq!(named, ["random", "uniform"]);
+    assert_eq!(bars[1].title.as_deref(), Some("Budget 0.5"));
+    // A change of more than ten times: all bars of the metric are logarithms.
+    let kl = |file: &str| {
+        let record = printed(&format!("{file}-s0"));
+        record["quality"]["kl_mean"].as_f64().unwrap()
+    };
+    let ratio = kl("uniform-4") / kl("smartkv-0.5");
+    assert!(ratio > 11.0, "{ratio}");
+    assert!((bars[1].bars[0].effect.value - ratio.log10()).abs() < 1e-9);
+    let ratio = kl("random-0.3") / kl("smartkv-0.3");
+    assert!((bars[0].bars[0].effect.value - ratio.log10()).abs() < 1e-9);
+    assert!(bars[0].effect.label.ends_with("(log10 of ratio)"));
+}
+
+#[test]
+fn many_rows_have_their_costs_budget_by_budget() {
+    let mut filled = Filled::new();
+    for place in 0..22 {
+        let budget = if place < 11 { 0.3 } else { 0.5 };
+        let labels = json!({"strategy": format!("s{}", place % 11), "budget": budget, "seed": 0});
+        let record = printed("uniform-4-s0");
+        filled.cell(&format!("c{place}"), &labels, record, 0);
+    }
+    filled.plan("wide", &["strategy", "budget", "seed"], &Value::Null);
+    let drawings = of_study(&filled.study("wide"), Kind::Cost, &options()).unwrap();
+    let names: Vec<&str> = drawings.iter().map(|own| own.name.as_str()).collect();
+    assert_eq!(names, ["wide-cost-budget-0.3", "wide-cost-budget-0.5"]);
+    for drawing in &drawings {
+        let Data::Cost(data) = &drawing.data else {
+            panic!("{drawing:?}")
+        };
+        assert_eq!((data.rows.len(), data.cells.len()), (11, 11));
+        assert_eq!(data.rows[0].name, "s0");
+        sources_are_the_figure(drawing);
     }
 }

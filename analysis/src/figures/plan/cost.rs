@@ -3,7 +3,8 @@
 use super::{Context, LeftOut, source};
 use crate::error::Result;
 use crate::figure::{Cost, CostRow, Estimate, Width};
-use crate::figures::{Data, Drawing};
+use crate::figures::{Data, Drawing, words};
+use crate::front::SWEPT;
 use crate::group::Row;
 use crate::measure::{Metric, Reading};
 use crate::summary::Summary;
@@ -22,7 +23,13 @@ const PHASES: [(&str, &str); 2] = [
 ];
 const MS: f64 = 1e3;
 
-pub(super) fn drawing(cx: &Context<'_>) -> Result<Drawing> {
+/// More rows than this make a figure for each budget.
+const MOST_ROWS: usize = 20;
+
+/// A row with its parts.
+type Shown = (usize, Vec<f64>);
+
+pub(super) fn drawings(cx: &Context<'_>) -> Result<Vec<Drawing>> {
     let parts = PARTS.iter().map(|(name, _)| cx.study.metric(name));
     let parts: Vec<Metric> = parts.collect::<Result<_>>().map_err(|_| {
         cx.lacks(
@@ -45,6 +52,25 @@ pub(super) fn drawing(cx: &Context<'_>) -> Result<Drawing> {
             "simulated strategies have none; measure one that packs what it stores",
         ));
     }
+    let rows: Vec<usize> = shown.iter().map(|(row, _)| *row).collect();
+    let budget = SWEPT.to_string();
+    let axes: &[&String] = if rows.len() > MOST_ROWS {
+        &[&budget]
+    } else {
+        &[]
+    };
+    let left_out = left_out.sentences("bytes by part");
+    let facets = cx.facets(&rows, axes).into_iter();
+    let drawings = facets.map(|(facet, own)| {
+        let own = shown.iter().filter(|(row, _)| own.contains(row));
+        let mut drawing = one(cx, &facet, &own.collect::<Vec<_>>());
+        drawing.left_out.clone_from(&left_out);
+        drawing
+    });
+    Ok(drawings.collect())
+}
+
+fn one(cx: &Context<'_>, facet: &str, shown: &[&Shown]) -> Drawing {
     let has_time = |row: usize| {
         PHASES
             .iter()
@@ -54,9 +80,9 @@ pub(super) fn drawing(cx: &Context<'_>) -> Result<Drawing> {
     let phases: &[(&str, &str)] = if timed { &PHASES } else { &[] };
     let places: Vec<usize> = shown.iter().map(|(row, _)| *row).collect();
     let (mut sources, mut rows) = (Vec::new(), Vec::new());
-    for ((row, bytes), name) in shown.into_iter().zip(cx.row_names(&places)) {
+    for (&&(row, ref bytes), name) in shown.iter().zip(cx.row_names(&places)) {
         let ids = cx.rows[row].ids();
-        for ((part, _), bytes) in PARTS.iter().zip(&bytes) {
+        for ((part, _), bytes) in PARTS.iter().zip(bytes) {
             sources.push(source(&[&name], part, Estimate::exact(*bytes), ids.clone()));
         }
         let latency = phases.iter().map(|(phase, _)| time(&cx.rows[row], phase));
@@ -67,7 +93,7 @@ pub(super) fn drawing(cx: &Context<'_>) -> Result<Drawing> {
         }
         rows.push(CostRow {
             name,
-            bytes,
+            bytes: bytes.clone(),
             latency,
         });
     }
@@ -81,7 +107,7 @@ pub(super) fn drawing(cx: &Context<'_>) -> Result<Drawing> {
         ("", Width::Single)
     };
     let data = Cost {
-        title: None,
+        title: (!facet.is_empty()).then(|| words::capital(facet)),
         parts: printed(&PARTS),
         phases: printed(phases),
         memory: "Live bytes".into(),
@@ -90,15 +116,14 @@ pub(super) fn drawing(cx: &Context<'_>) -> Result<Drawing> {
         width: cx.width(width),
         cells: cx.ids(places),
     };
-    let mut drawing = cx.drawing(&[], None, Data::Cost(data));
+    let mut drawing = cx.drawing(&[facet], None, Data::Cost(data));
     drawing.sources = sources;
     drawing.notes = vec![
         "Live bytes after the last scored token, mean over seeds. Times: means over seeds with the \
          least and the most of any; they are of the runs that made the cells and do not repeat."
             .into(),
     ];
-    drawing.left_out = left_out.sentences("bytes by part");
-    Ok(drawing)
+    drawing
 }
 
 /// The parts of a row, or what it says instead of the first it lacks.
