@@ -52,7 +52,7 @@ impl Recipe {
 /// What is written beside a figure.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sidecar {
-    /// [`SCHEMA`].
+    /// Version: `smartkv.figure/1`.
     pub schema: String,
     /// The figure, the name of its files.
     pub name: String,
