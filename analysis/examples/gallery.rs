@@ -344,6 +344,7 @@ fn budget() -> BudgetTrace {
             name: (*name).to_owned(),
             start: 0,
             shares: (0..1000).map(|token| share(index, token)).collect(),
+            tokens: Vec::new(),
         });
     BudgetTrace {
         title: Some(title("Live bytes while decoding")),

@@ -1,5 +1,7 @@
-//! What can go wrong between records and tables.
+//! What can go wrong between records, tables and figures.
 
+use crate::figure::FigureError;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 /// Result of this crate.
@@ -53,6 +55,57 @@ pub enum AnalysisError {
         /// What to do about it.
         hint: String,
     },
+    /// A figure that a plan or a record cannot give.
+    #[error("{from} has no {what} figure: {reason}")]
+    Figure {
+        /// What was to be drawn: a plan or a record by name.
+        from: String,
+        /// The kind of figure.
+        what: &'static str,
+        /// What is lacking.
+        reason: String,
+        /// What to do about it.
+        hint: String,
+    },
+    /// A figure that cannot be drawn.
+    #[error("figure `{name}` cannot be drawn")]
+    Draw {
+        /// Its name.
+        name: String,
+        /// Why not.
+        #[source]
+        source: FigureError,
+    },
+    /// A record of an analysis that cannot be read.
+    #[error("record {}: {reason}", path.display())]
+    Record {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A folder of figures that cannot be used.
+    #[error("{}: {reason}", path.display())]
+    Folder {
+        /// The folder or a file of it.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+        /// What to do about it.
+        hint: String,
+    },
+    /// Figures or tables that are not what the records give.
+    #[error("{} of the files of {checked} {what} in {} are not what the records give:{}", failed.len(), path.display(), lines(.failed))]
+    Stale {
+        /// `figures` or `tables`.
+        what: &'static str,
+        /// The folder.
+        path: PathBuf,
+        /// How many were looked at.
+        checked: usize,
+        /// Files, and what is wrong with each.
+        failed: Vec<(PathBuf, String)>,
+    },
     /// The statistics refused.
     #[error(transparent)]
     Stats(#[from] smartkv_stats::StatsError),
@@ -68,8 +121,16 @@ impl AnalysisError {
             }
             Self::Empty { .. } => vec!["run a grid of experiments into it first".into()],
             Self::Plan { .. } => vec!["run its grid again: plans are written anew".into()],
-            Self::Table { hint, .. } => vec![hint.clone()],
-            Self::Unknown { .. } | Self::Stats(_) => Vec::new(),
+            Self::Table { hint, .. } | Self::Figure { hint, .. } | Self::Folder { hint, .. } => {
+                vec![hint.clone()]
+            }
+            Self::Record { .. } => vec![
+                "expected what `smartkv analyze attention`, `memory` or `latency` wrote with --out FILE".into(),
+            ],
+            Self::Stale { what, .. } => vec![format!(
+                "make them again with `smartkv {what}`, or bring back the records they were made from"
+            )],
+            Self::Draw { .. } | Self::Unknown { .. } | Self::Stats(_) => Vec::new(),
         }
     }
 }
@@ -80,4 +141,12 @@ fn listed(known: &[String]) -> String {
     } else {
         known.join(", ")
     }
+}
+
+fn lines(failed: &[(PathBuf, String)]) -> String {
+    let mut text = String::new();
+    for (path, reason) in failed {
+        let _ = write!(text, "\n  {}: {reason}", path.display());
+    }
+    text
 }

@@ -54,6 +54,7 @@ pub use entropy::Entropy;
 pub use error::FigureError;
 pub use needle::{Needle, NeedlePanel};
 pub use output::Figure;
+pub(crate) use output::write;
 pub use pareto::{Pareto, ParetoPoint, ParetoSeries};
 pub use sweep::{Sweep, SweepPoint, SweepSeries};
 pub use token_text::{TokenBits, TokenText};

@@ -8,12 +8,12 @@
 pub mod compare;
 pub mod error;
 pub mod figure;
+pub mod figures;
 pub mod front;
 pub mod group;
 pub mod label;
 pub mod measure;
 pub mod pairing;
-pub mod pareto;
 pub mod pooled;
 pub mod ranking;
 pub mod store;

@@ -4,8 +4,12 @@
 //! value of each: [`Scale`] says how the number comes from their mean.
 
 mod evaluation;
+mod needles;
 mod run;
 mod tasks;
+
+pub use needles::NeedleScore;
+pub(crate) use needles::needles;
 
 use crate::store::{CellRecord, RunRecord};
 use serde::Serialize;

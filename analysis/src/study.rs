@@ -2,7 +2,7 @@
 
 use crate::error::{AnalysisError, Result};
 use crate::label::Labels;
-use crate::measure::{Measurement, Metric, measurements};
+use crate::measure::{Measurement, Metric, NeedleScore, measurements, needles};
 use crate::store::{CellSpec, Failure, Found, Plan, PlanCell, Store};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -22,6 +22,8 @@ pub struct Cell {
     pub protocol: Vec<String>,
     /// What came out.
     pub measurements: Vec<Measurement>,
+    /// What was found of needles, by length and depth.
+    pub needles: Vec<NeedleScore>,
 }
 
 impl Cell {
@@ -106,6 +108,7 @@ impl Study {
             labels: planned.labels,
             id: planned.id,
             protocol: protocol(&record.result),
+            needles: needles(&record),
             spec: record.cell,
             measurements,
         });

@@ -12,6 +12,7 @@ mod completions;
 mod doctor;
 mod eval;
 mod failure;
+mod figures;
 mod generate;
 mod models;
 mod new;
@@ -91,6 +92,8 @@ enum Command {
     Tasks(tasks::TasksArgs),
     /// Write the tables of finished experiments: means, comparisons, contributions, fronts.
     Tables(tables::TablesArgs),
+    /// Draw finished experiments and analyses: fronts, sweeps, contributions, needles, attention.
+    Figures(figures::FiguresArgs),
     /// Write a crate with a strategy of your own.
     New(new::NewArgs),
     /// List, fetch or describe models.
@@ -141,6 +144,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Strategies(args) => strategies::run(&args, global.json),
         Command::Tasks(args) => tasks::run(&args, global.json),
         Command::Tables(args) => tables::run(&args, global.json),
+        Command::Figures(args) => figures::run(&args, global.json),
         Command::New(args) => new::run(&args, global.json),
         Command::Models(args) => models::run(args, &policy, global.json),
         Command::Doctor(args) => doctor::run(args, &policy, global.json),

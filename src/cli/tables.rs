@@ -48,6 +48,9 @@ pub(super) struct TablesArgs {
     /// Write beside each table where its numbers come from: the ids of the cells.
     #[arg(long, requires = "out")]
     provenance: bool,
+    /// Write nothing: fail if a file of --out is not what the same command would write.
+    #[arg(long, requires = "out")]
+    check: bool,
     /// Write to this file, or one file a table into this folder, instead of printing.
     #[arg(short, long, value_name = "DIR|FILE")]
     out: Option<PathBuf>,
@@ -105,7 +108,7 @@ pub(super) fn run(args: &TablesArgs, as_json: bool) -> anyhow::Result<()> {
     };
     let mut all = Vec::new();
     let mut lacking = None;
-    for study in studies(args)? {
+    for study in studies(&args.store, &args.plans)? {
         warn(&study);
         for kind in kinds(args, &study) {
             match tables(&study, kind, &options) {
@@ -125,7 +128,12 @@ pub(super) fn run(args: &TablesArgs, as_json: bool) -> anyhow::Result<()> {
         return Err(error.into());
     }
     if let Some(out) = &args.out {
-        write(args, &all, out)?;
+        let files = files(args, &all, out)?;
+        if args.check {
+            check(&files, all.len(), out)?;
+        } else {
+            write(&files, out)?;
+        }
     }
     if as_json {
         return output::json(&serde_json::json!({ "tables": all }));
@@ -138,9 +146,10 @@ pub(super) fn run(args: &TablesArgs, as_json: bool) -> anyhow::Result<()> {
     output::text(&texts.join("\n"))
 }
 
-fn studies(args: &TablesArgs) -> anyhow::Result<Vec<Study>> {
-    let store = Store::open(&args.store)?;
-    let plans = if args.plans.is_empty() {
+/// The plans of these names, or all.
+pub(super) fn studies(store: &Path, plans: &[String]) -> anyhow::Result<Vec<Study>> {
+    let store = Store::open(store)?;
+    let plans = if plans.is_empty() {
         let found = store.plans()?;
         for (path, schema) in &found.other {
             eprintln!(
@@ -153,7 +162,7 @@ fn studies(args: &TablesArgs) -> anyhow::Result<Vec<Study>> {
         }
         found.plans
     } else {
-        let names = args.plans.iter().map(|name| store.plan(name));
+        let names = plans.iter().map(|name| store.plan(name));
         names.collect::<Result<Vec<_>, _>>()?
     };
     let plans = plans.into_iter();
@@ -168,8 +177,8 @@ fn kinds(args: &TablesArgs, study: &Study) -> Vec<Kind> {
     [Kind::Summary].into_iter().chain(ablation).collect()
 }
 
-/// Says on standard error what the tables will lack.
-fn warn(study: &Study) {
+/// Says on standard error what tables and figures will lack.
+pub(super) fn warn(study: &Study) {
     let plan = &study.plan.name;
     if !study.is_complete() {
         eprintln!("warning: plan `{plan}`: {}", study.census());
@@ -191,8 +200,12 @@ fn warn(study: &Study) {
     }
 }
 
-/// One table into a file that is named, several into a folder.
-fn write(args: &TablesArgs, tables: &[Table], out: &Path) -> anyhow::Result<()> {
+/// One table as the file that is named, several as files of a folder; each with its provenance.
+fn files(
+    args: &TablesArgs,
+    tables: &[Table],
+    out: &Path,
+) -> anyhow::Result<Vec<(PathBuf, String)>> {
     let format = Format::from(args.format);
     let file =
         |table: &Table| out.join(format!("{}.{}", file_name(&table.name), format.extension()));
@@ -207,27 +220,65 @@ fn write(args: &TablesArgs, tables: &[Table], out: &Path) -> anyhow::Result<()> 
             tables.len()
         );
     }
-    let paths: Vec<PathBuf> = if named {
-        vec![out.to_path_buf()]
-    } else {
+    let mut files = Vec::new();
+    for table in tables {
+        let path = if named {
+            out.to_path_buf()
+        } else {
+            file(table)
+        };
+        let text = format.write(table);
+        if args.provenance {
+            let sources = serde_json::to_string_pretty(&provenance::of(table))?;
+            files.push((path.with_extension("provenance.json"), sources + "\n"));
+        }
+        files.push((path, text));
+    }
+    Ok(files)
+}
+
+fn write(files: &[(PathBuf, String)], out: &Path) -> anyhow::Result<()> {
+    let named = files.iter().any(|(path, _)| path == out);
+    if !named {
         std::fs::create_dir_all(out)
             .with_context(|| format!("--out {}: cannot make the folder", out.display()))?;
-        tables.iter().map(file).collect()
-    };
-    for path in &paths {
+    }
+    for (path, _) in files {
         out_file::check(path)?;
     }
-    for (table, path) in tables.iter().zip(&paths) {
-        out_file::write_text(path, &format.write(table))?;
-        if args.provenance {
-            out_file::write(
-                &path.with_extension("provenance.json"),
-                &provenance::of(table),
-            )?;
-        }
+    for (path, text) in files {
+        out_file::write_text(path, text)?;
         eprintln!("wrote {}", path.display());
     }
     Ok(())
+}
+
+/// Fails with the files that are missing or hold something else.
+fn check(files: &[(PathBuf, String)], tables: usize, out: &Path) -> anyhow::Result<()> {
+    let wrong = |(path, text): &(PathBuf, String)| {
+        let reason = match std::fs::read(path) {
+            Ok(own) if own == text.as_bytes() => return None,
+            Ok(_) => "it is not what the records give".to_string(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => "it is missing".into(),
+            Err(error) => error.to_string(),
+        };
+        Some((path.clone(), reason))
+    };
+    let failed: Vec<(PathBuf, String)> = files.iter().filter_map(wrong).collect();
+    if failed.is_empty() {
+        eprintln!(
+            "checked {tables} tables: all {} files are what the records give",
+            files.len()
+        );
+        return Ok(());
+    }
+    Err(AnalysisError::Stale {
+        what: "tables",
+        path: out.to_path_buf(),
+        checked: tables,
+        failed,
+    }
+    .into())
 }
 
 /// A name of a table as a name of a file: metrics of parts of tasks have slashes.

@@ -204,3 +204,33 @@ fn errors_say_what_there_is() {
     let args = ["--kind", "summary,compare", "--out", file.to_str().unwrap()];
     refused(1, &of(&filled, &args), &["2 tables", "expected a folder"]);
 }
+
+#[test]
+fn written_tables_are_held_against_the_records() {
+    let filled = sweep();
+    let out = filled.path().join("out");
+    let folder = out.to_str().unwrap();
+    let args = ["--kind", "summary,front", "--provenance", "--out", folder];
+    let checking = [&args[..], &["--check"]].concat();
+    refused(
+        1,
+        &of(&filled, &checking),
+        &["budget-summary.md: it is missing"],
+    );
+    assert!(!out.exists());
+    assert_eq!(run(&of(&filled, &args)).code, 0);
+    let checked = run(&of(&filled, &checking));
+    assert_eq!((checked.code, checked.stdout.as_str()), (0, ""));
+    // A summary, points and areas.
+    let said = "checked 3 tables: all 6 files";
+    assert!(checked.stderr.contains(said), "{}", checked.stderr);
+    let path = out.join("budget-summary.md");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replacen("smartkv", "smartvk", 1)).unwrap();
+    let message = refused(1, &of(&filled, &checking), &["1 of the files of 3 tables"]);
+    assert!(
+        message.contains("budget-summary.md: it is not what the records give"),
+        "{message}"
+    );
+    refused(2, &of(&filled, &["--check"]), &["--out"]);
+}

@@ -35,7 +35,8 @@ pub struct Allocation {
     /// Position of the first token.
     #[serde(default)]
     pub first_token: u64,
-    /// The layers shown, top row first, by their number in the model.
+    /// The layers shown, top row first, by their number in the model; a layer of several rows, one
+    /// for each head, stands here as often.
     pub layers: Vec<u32>,
     /// Panels below each other: keys and values, or several strategies.
     pub panels: Vec<AllocationPanel>,
@@ -91,6 +92,19 @@ impl Allocation {
         Ok(tokens)
     }
 
+    /// A name for each layer where all have equally many rows, else one for each row.
+    fn names(&self) -> Vec<Label> {
+        let groups: Vec<&[u32]> = self.layers.chunk_by(|a, b| a == b).collect();
+        let even = groups.iter().all(|group| group.len() == groups[0].len());
+        let named = if even {
+            groups.iter().map(|group| group[0]).collect()
+        } else {
+            self.layers.clone()
+        };
+        let name = |layer: u32| Label::from(layer.to_string());
+        named.into_iter().map(name).collect()
+    }
+
     fn legend(&self) -> Vec<Entry> {
         let used: BTreeSet<u8> = self
             .panels
@@ -125,11 +139,8 @@ impl Draw for Allocation {
         let page = self.width.points();
         let legend = Legend::new(self.legend(), page - 2.0 * MARGIN);
         let head = Head::new(self.title.as_deref(), vec![legend]);
-        let layers: Vec<Label> = self
-            .layers
-            .iter()
-            .map(|l| Label::from(l.to_string()))
-            .collect();
+        let several = self.layers.windows(2).any(|pair| pair[0] == pair[1]);
+        let layers = self.names();
         let left = MARGIN + BODY + GAP + heat::row_names_width(&layers);
         let right = page - MARGIN - 3.0;
         let height = panel_height(self.layers.len());
@@ -176,7 +187,12 @@ impl Draw for Allocation {
         };
         frame::x_label(&mut scene, last, &label, true);
         let all = Area::new(left, area(0).top, right - left, last.bottom() - area(0).top);
-        frame::y_label(&mut scene, all, MARGIN + BODY * font::CAPITAL, "Layer");
+        let rows = if several {
+            "Layer (a row a head)"
+        } else {
+            "Layer"
+        };
+        frame::y_label(&mut scene, all, MARGIN + BODY * font::CAPITAL, rows);
         let title = self.title.as_deref().unwrap_or("Precision allocation");
         Figure::new(scene, title, &self.cells)
     }
@@ -211,5 +227,23 @@ mod tests {
         assert_eq!(most_common(&[2, 8]), 8);
         assert_eq!(most_common(&[0]), 0);
         assert_eq!(colors(&[4; 5000]).len(), 1667);
+    }
+    #[test]
+    fn rows_of_one_layer_share_its_name() {
+        let names = |layers: &[u32]| {
+            let allocation = Allocation {
+                title: None,
+                first_token: 0,
+                layers: layers.to_vec(),
+                panels: Vec::new(),
+                width: Width::Single,
+                cells: Vec::new(),
+            };
+            let names = allocation.names();
+            names.iter().map(Label::plain).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&[0, 0, 1, 1]), ["0", "1"]);
+        assert_eq!(names(&[3, 5]), ["3", "5"]);
+        assert_eq!(names(&[0, 0, 1]), ["0", "0", "1"]);
     }
 }

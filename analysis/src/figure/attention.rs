@@ -176,7 +176,14 @@ impl Draw for Attention {
             block => format!("{what} (blocks of {block} tokens)"),
         };
         frame::x_label(&mut scene, all, &of("Key"), false);
-        frame::y_label(&mut scene, all, MARGIN + BODY * font::CAPITAL, &of("Query"));
+        // The other axis says the size of blocks where there is no room for it here.
+        let fits = font::width(&of("Query"), BODY) <= scene.height - 2.0 * MARGIN;
+        let query = if fits {
+            of("Query")
+        } else {
+            "Query".to_owned()
+        };
+        frame::y_label(&mut scene, all, MARGIN + BODY * font::CAPITAL, &query);
         let height = all.height.min(110.0);
         bar.draw(&mut scene, end + 2.0 * GAP, all.top, height);
         let title = self.title.as_deref().unwrap_or("Attention");

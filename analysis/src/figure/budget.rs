@@ -1,6 +1,6 @@
 //! Live bytes while decoding, against the budget.
 
-use super::data::{Axis, AxisFormat, Width, distinct, finite, some};
+use super::data::{Axis, AxisFormat, Width, distinct, finite, length, some};
 use super::frame::{Frame, Plan};
 use super::legend::{Entry, Sample};
 use super::marker::look;
@@ -43,6 +43,17 @@ pub struct Trace {
     pub start: u64,
     /// Live bytes as a share of the f16 cache, after each token from `start` on.
     pub shares: Vec<f64>,
+    /// Tokens decoded when each share was taken; one after another from `start` on where empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tokens: Vec<u64>,
+}
+
+impl Trace {
+    /// Tokens decoded when a share was taken.
+    fn token(&self, index: usize) -> f64 {
+        let own = self.tokens.get(index).copied();
+        own.unwrap_or(self.start + index as u64) as f64
+    }
 }
 
 impl BudgetTrace {
@@ -59,11 +70,16 @@ impl BudgetTrace {
             });
         }
         for series in &self.series {
+            if !series.tokens.is_empty() {
+                length(series.tokens.len(), series.shares.len(), "share", || {
+                    format!("`tokens` of `{}`", series.name)
+                })?;
+            }
             for (index, share) in series.shares.iter().enumerate() {
                 let place = format!(
                     "the share of `{}` at token {}",
                     series.name,
-                    series.start as usize + index
+                    series.token(index)
                 );
                 finite(*share, &place)?;
             }
@@ -82,8 +98,8 @@ impl Draw for BudgetTrace {
             ..Axis::linear("Live bytes (share of f16)").with_format(AxisFormat::Percent)
         };
         let tokens = |trace: &Trace| {
-            let start = trace.start as f64;
-            [start, start + trace.shares.len().saturating_sub(1) as f64]
+            let places = (0..trace.shares.len()).map(|index| trace.token(index));
+            places.collect::<Vec<f64>>()
         };
         let drawn = || self.series.iter().filter(|trace| !trace.shares.is_empty());
         let across = domain(&x, drawn().flat_map(tokens))?;
@@ -125,9 +141,9 @@ impl Draw for BudgetTrace {
 
 fn draw_trace(frame: &mut Frame, trace: &Trace, index: usize) {
     let look = look(index);
-    let place = |(offset, share): (usize, &f64)| {
+    let place = |(index, share): (usize, &f64)| {
         (
-            frame.x.position(trace.start as f64 + offset as f64),
+            frame.x.position(trace.token(index)),
             frame.y.position(*share),
         )
     };

@@ -121,6 +121,8 @@ pub enum AxisFormat {
     /// As they are.
     #[default]
     Number,
+    /// Counts: no tick between two whole numbers.
+    Whole,
     /// A share as per cent: 0.25 is 25%.
     Percent,
     /// Bytes in one binary unit, which is added to the label.

@@ -95,7 +95,7 @@ impl Figure {
 }
 
 /// Writes beside the file first, so that no reader sees half of it.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), FigureError> {
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), FigureError> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

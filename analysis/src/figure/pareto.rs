@@ -8,8 +8,8 @@ use super::scale::{check, domain_of};
 use super::scene::Stroke;
 use super::style;
 use super::{Draw, Figure, FigureError};
-use crate::pareto::front;
 use serde::{Deserialize, Serialize};
+use smartkv_stats::non_dominated;
 
 /// Height of the data area, in points.
 const HEIGHT: f64 = 135.0;
@@ -99,11 +99,13 @@ impl Pareto {
         } else {
             -1.0
         };
-        let losses: Vec<(f64, f64)> = points.iter().map(|&(c, q)| (c, q * sign)).collect();
-        front(&losses)
-            .into_iter()
-            .map(|index| points[index])
-            .collect()
+        let costs: Vec<[f64; 2]> = points.iter().map(|&(c, q)| [c, q * sign]).collect();
+        let on_front = points.iter().zip(non_dominated(&costs));
+        let mut front: Vec<(f64, f64)> = on_front
+            .filter_map(|(point, on)| on.then_some(*point))
+            .collect();
+        front.sort_by(|a, b| a.0.total_cmp(&b.0));
+        front
     }
 }
 

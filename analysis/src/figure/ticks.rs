@@ -37,7 +37,7 @@ pub(crate) fn choose(
     let writing = writing(scale, format, low.abs().max(high.abs()));
     let (from, to) = (low / writing.factor, high / writing.factor);
     let (major, minor) = match scale {
-        AxisScale::Linear => (linear(from, to, most), Vec::new()),
+        AxisScale::Linear => (linear(from, to, most, format), Vec::new()),
         AxisScale::Log => decades(from, to, most),
         AxisScale::Log2 => (doublings(from, to, most), Vec::new()),
     };
@@ -104,7 +104,7 @@ fn writing(scale: AxisScale, format: AxisFormat, largest: f64) -> Writing {
             suffix: "k",
             unit: None,
         },
-        AxisFormat::Number | AxisFormat::Tokens => plain,
+        AxisFormat::Number | AxisFormat::Whole | AxisFormat::Tokens => plain,
     }
 }
 
@@ -117,13 +117,18 @@ pub(crate) fn tokens(count: f64) -> Label {
     }
 }
 
-/// Multiples of 1, 2, 2.5 or 5 times a power of ten.
-fn linear(low: f64, high: f64, most: usize) -> Vec<f64> {
+/// Multiples of 1, 2, 2.5 or 5 times a power of ten; whole ones where nothing lies between.
+fn linear(low: f64, high: f64, most: usize, format: AxisFormat) -> Vec<f64> {
     let span = high - low;
-    let power = 10.0_f64.powf((span / most as f64).log10().floor());
+    let whole = format == AxisFormat::Whole;
+    let mut power = 10.0_f64.powf((span / most as f64).log10().floor());
+    if whole {
+        power = power.max(1.0);
+    }
     let step = [1.0, 2.0, 2.5, 5.0, 10.0, 20.0, 50.0]
         .map(|digit| digit * power)
         .into_iter()
+        .filter(|step| !whole || step.fract() == 0.0)
         .find(|step| multiples(low, high, *step).len() <= most)
         .unwrap_or(span);
     let ticks = multiples(low, high, step);
@@ -173,7 +178,10 @@ fn decades(low: f64, high: f64, most: usize) -> (Vec<f64>, Vec<f64>) {
     let fitting = sets.into_iter().map(at).find(|ticks| ticks.len() <= most);
     match fitting {
         Some(major) if major.len() >= 2 => (major, at(&every)),
-        _ => (linear(low, high, most.min(4)), Vec::new()),
+        _ => (
+            linear(low, high, most.min(4), AxisFormat::Number),
+            Vec::new(),
+        ),
     }
 }
 
@@ -184,7 +192,7 @@ fn doublings(low: f64, high: f64, most: usize) -> Vec<f64> {
         (high.log2() + 1e-9).floor() as i32,
     );
     if last <= first {
-        return linear(low, high, most.min(4));
+        return linear(low, high, most.min(4), AxisFormat::Number);
     }
     let stride = ((last - first + 1) as usize).div_ceil(most) as i32;
     (first..=last)
@@ -310,6 +318,13 @@ mod tests {
             linear(0.0, 4.2e-5),
             ["0", "1×10^−5", "2×10^−5", "3×10^−5", "4×10^−5"]
         );
+    }
+
+    #[test]
+    fn counts_are_whole() {
+        let whole = |low, high| said(AxisScale::Linear, AxisFormat::Whole, low, high);
+        assert_eq!(whole(1.9, 4.1), ["2", "3", "4"]);
+        assert_eq!(whole(0.0, 11.0), ["0", "2", "4", "6", "8", "10"]);
     }
 
     #[test]

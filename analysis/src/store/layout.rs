@@ -59,6 +59,12 @@ impl Layout {
         self.root.join("plans")
     }
 
+    /// Records of `smartkv analyze` that were placed here.
+    #[must_use]
+    pub fn analyses(&self) -> PathBuf {
+        self.root.join("analyses")
+    }
+
     /// Unfinished runs of tasks.
     #[must_use]
     pub fn journals(&self) -> PathBuf {
@@ -105,6 +111,12 @@ impl Layout {
     #[must_use]
     pub fn failure(&self, id: &str) -> PathBuf {
         file(&self.failed(), id)
+    }
+
+    /// A record of `smartkv analyze` by name.
+    #[must_use]
+    pub fn analysis(&self, name: &str) -> PathBuf {
+        file(&self.analyses(), name)
     }
 
     /// A plan by name.

@@ -164,6 +164,7 @@ pub(crate) fn budget(shares: Vec<f64>) -> BudgetTrace {
             name: HOSTILE.to_owned(),
             start: 0,
             shares,
+            tokens: Vec::new(),
         }],
         budget: Some(0.3),
         width: Width::Single,

@@ -5,15 +5,28 @@
 /// is on no front.
 #[must_use]
 pub fn non_dominated(points: &[[f64; 2]]) -> Vec<bool> {
-    let dominates =
-        |a: &[f64; 2], b: &[f64; 2]| a[0] <= b[0] && a[1] <= b[1] && (a[0] < b[0] || a[1] < b[1]);
-    points
-        .iter()
-        .map(|point| {
-            let known = !point.iter().any(|cost| cost.is_nan());
-            known && !points.iter().any(|other| dominates(other, point))
-        })
-        .collect()
+    // Adding zero makes the negative zero the positive one, which `total_cmp` puts after it.
+    let point = |index: usize| points[index].map(|cost| cost + 0.0);
+    let mut order: Vec<usize> = (0..points.len())
+        .filter(|&index| !points[index].iter().any(|cost| cost.is_nan()))
+        .collect();
+    order.sort_by(|&a, &b| {
+        let ([x, y], [u, v]) = (point(a), point(b));
+        x.total_cmp(&u).then(y.total_cmp(&v))
+    });
+    let mut on_front = vec![false; points.len()];
+    let mut last: Option<[f64; 2]> = None;
+    for index in order {
+        let own = point(index);
+        // In this order nothing is cheaper than what came before: it must lose less, or be equal.
+        #[expect(clippy::float_cmp, reason = "only equal points share their place")]
+        let stays = last.is_none_or(|last| own[1] < last[1] || own == last);
+        if stays {
+            on_front[index] = true;
+            last = Some(own);
+        }
+    }
+    on_front
 }
 
 /// The area dominated by `points` within the corner of `reference` (Zitzler and Thiele 1998), two
@@ -62,6 +75,23 @@ mod tests {
     }
 
     #[test]
+    fn zeros_of_both_signs_are_equal() {
+        assert_eq!(non_dominated(&[[0.0, 1.0], [-0.0, 1.0]]), [true, true]);
+        assert_eq!(non_dominated(&[[-0.0, 2.0], [0.0, 1.0]]), [false, true]);
+    }
+
+    #[test]
+    fn nan_is_nowhere() {
+        let points = [[f64::NAN, 0.0], [1.0, 1.0], [0.0, f64::NAN]];
+        assert_eq!(non_dominated(&points), [false, true, false]);
+    }
+
+    /// The definition, pair by pair.
+    fn dominates(a: [f64; 2], b: [f64; 2]) -> bool {
+        a[0] <= b[0] && a[1] <= b[1] && (a[0] < b[0] || a[1] < b[1])
+    }
+
+    #[test]
     fn areas() {
         let points = [[1.0, 4.0], [2.0, 2.0], [4.0, 1.0], [3.0, 3.0]];
         // 4 × 1, 3 × 2 and 1 × 1.
@@ -72,6 +102,16 @@ mod tests {
     }
 
     proptest! {
+        /// The front is exactly the set of points that nothing dominates.
+        #[test]
+        fn is_the_definition(points in prop::collection::vec((-6_i8..6, -6_i8..6), 0..40)) {
+            let points: Vec<[f64; 2]> =
+                points.into_iter().map(|(a, b)| [f64::from(a), f64::from(b)]).collect();
+            let free = |point: &[f64; 2]| !points.iter().any(|other| dominates(*other, *point));
+            let expected: Vec<bool> = points.iter().map(free).collect();
+            prop_assert_eq!(non_dominated(&points), expected);
+        }
+
         #[test]
         fn only_the_front_matters(
             points in prop::collection::vec([0.0_f64..1.0, 0.0_f64..1.0], 0..20),
