@@ -2,10 +2,14 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::{env, fs};
 
 fn main() {
     let root = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
+    if let Some(commit) = commit(Path::new(&root)) {
+        println!("cargo::rustc-env=SMARTKV_COMMIT={commit}");
+    }
     let configs = Path::new(&root).join("configs");
     let mut table = String::from("&[\n");
     for path in yaml_files(&configs.join("strategies")) {
@@ -32,6 +36,34 @@ fn main() {
     }
     table.push(']');
     write("grids.rs", &table);
+}
+
+/// The commit that is built, with `-dirty` if files differed from it then; none outside a clone.
+fn commit(root: &Path) -> Option<String> {
+    let git = |args: &[&str]| {
+        let output = Command::new("git")
+            .arg("-C")
+            .arg(root)
+            .args(args)
+            .output()
+            .ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        output.status.success().then(|| text.trim().to_string())
+    };
+    // A package inside another repository is not of its commit.
+    let top = git(&["rev-parse", "--show-toplevel"])?;
+    if Path::new(&top).canonicalize().ok()? != root.canonicalize().ok()? {
+        return None;
+    }
+    let head = git(&["rev-parse", "--git-path", "logs/HEAD"])?;
+    println!("cargo::rerun-if-changed={}", root.join(head).display());
+    git(&[
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=12",
+        "--exclude=*",
+    ])
 }
 
 /// The YAML files of a folder in the order of their names; a new one builds again.

@@ -42,6 +42,8 @@ fn words(line: &str) -> Vec<String> {
 
 #[test]
 fn every_command_of_the_readme_runs() {
+    // Studies leave their records in the folder they are run in.
+    let folder = tempfile::tempdir().unwrap();
     let mut run = 0;
     for line in commands(&read("README.md")) {
         // This very test is the other command.
@@ -54,6 +56,7 @@ fn every_command_of_the_readme_runs() {
             .unwrap_or_else(|| panic!("the README has a command that no test runs: {line}"));
         let output = Command::new(env!("CARGO_BIN_EXE_smartkv"))
             .args(words(arguments))
+            .current_dir(folder.path())
             .output()
             .unwrap();
         let error = String::from_utf8_lossy(&output.stderr);
@@ -123,7 +126,9 @@ fn the_guides_show_the_real_files() {
 
 #[test]
 fn commands_of_the_guides_are_commands() {
-    let guides = ["docs/strategies.md", "docs/tasks.md"].map(read).concat();
+    let guides = ["docs/strategies.md", "docs/tasks.md", "docs/experiments.md"]
+        .map(read)
+        .concat();
     for line in guides.lines() {
         if let Some(command) = line.strip_prefix("smartkv ") {
             let command = command.split_whitespace().next().unwrap();

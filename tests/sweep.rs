@@ -13,5 +13,7 @@ mod killed;
 mod program;
 #[path = "sweep/runs.rs"]
 mod runs;
+#[path = "sweep/searches.rs"]
+mod searches;
 #[path = "sweep/study.rs"]
 mod study;

@@ -74,7 +74,8 @@ pub(super) fn run(
     // All are read and planned before the first cell runs.
     let mut plans = Vec::with_capacity(names.len());
     for name in &names {
-        let grid = Grid::load_with(name, &sets)?;
+        let suffix = (args.quick && args.sets.is_empty()).then_some("quick");
+        let grid = Grid::load_with(name, &sets, suffix)?;
         anyhow::ensure!(
             grid.file.baseline.is_some() && grid.file.search.is_none(),
             "{}: an ablation compares with a baseline: expected `baseline: {{variant: full}}`, and \
@@ -85,7 +86,7 @@ pub(super) fn run(
     }
     let store = Store::open(&args.store)?;
     let mut all = Vec::new();
-    let mut failed = Ok(());
+    let mut failed: anyhow::Result<()> = Ok(());
     for plan in &plans {
         let title = plan
             .title
@@ -101,7 +102,15 @@ pub(super) fn run(
             metrics: args.metrics.clone(),
             ..Options::default()
         };
-        let found = tables(&study, Kind::Ablation, &options)?;
+        let found = match tables(&study, Kind::Ablation, &options) {
+            Ok(found) => found,
+            Err(error) => {
+                // The others may still say something.
+                eprintln!("warning: {}: {error}", plan.name);
+                failed = failed.and(Err(error.into()));
+                continue;
+            }
+        };
         if !as_json {
             for table in &found {
                 output::text(&format!("{}\n", Format::Markdown.write(table)))?;

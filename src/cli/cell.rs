@@ -4,8 +4,11 @@ use super::bar::Bar;
 use super::output;
 use super::track::{self, TrackArgs};
 use crate::assets::Policy;
-use crate::experiment::{CellId, CellOutcome, ExperimentError, Held, PlannedCell, Store, one_cell};
+use crate::experiment::{
+    CellId, CellOutcome, ExperimentError, HandedCell, Held, PlannedCell, Store, one_cell,
+};
 use crate::track::Run;
+use anyhow::Context as _;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -19,7 +22,8 @@ use std::path::PathBuf;
 A cell that is done costs nothing: the command may be repeated. Exit codes: 0 done, 1 failed (and
 recorded), 74 the store cannot be written, 75 another process is at it.")]
 pub(super) struct CellArgs {
-    /// The cell's id; the plan that names it is looked for unless given.
+    /// The cell's id; the plan that names it is looked for unless given. `-` reads a cell from
+    /// standard input, as `smartkv sweep run` hands it over.
     #[arg(value_name = "ID", conflicts_with = "index", required_unless_present_any = ["index", "list"])]
     id: Option<String>,
     /// The plan, made by `smartkv sweep plan`.
@@ -122,18 +126,24 @@ fn find(args: &CellArgs, store: &Store) -> anyhow::Result<(PlannedCell, String)>
         return Ok((cell, name.clone()));
     }
     let text = args.id.as_deref().unwrap_or_default();
+    if text == "-" {
+        let handed: HandedCell = serde_json::from_reader(std::io::stdin().lock())
+            .context("standard input: expected a cell of a plan, as JSON")?;
+        return Ok((handed.cell, handed.plan));
+    }
     let id = CellId::parse(text);
     let id = id
         .ok_or_else(|| anyhow::anyhow!("`{text}` is no cell id: expected 32 hexadecimal digits"))?;
-    let names = match &args.plan {
-        Some(name) => vec![name.clone()],
-        None => store.plan_names()?,
+    let plans = match &args.plan {
+        Some(name) => vec![store.plan(name)?],
+        None => store.plans()?.0,
     };
-    for name in &names {
-        if let Some(cell) = store.plan(name)?.find(&id) {
-            return Ok((cell.clone(), name.clone()));
+    for plan in &plans {
+        if let Some(cell) = plan.find(&id) {
+            return Ok((cell.clone(), plan.name.clone()));
         }
     }
+    let names: Vec<&str> = plans.iter().map(|plan| plan.name.as_str()).collect();
     let hint = format!("plans there: {}", names.join(", "));
     Err(missing("cell", text, hint).into())
 }

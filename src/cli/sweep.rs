@@ -10,8 +10,8 @@ use super::output;
 use super::track::TrackArgs;
 use crate::assets::Policy;
 use crate::experiment::{
-    ExperimentError, Grid, GridSet, Inputs, Plan, RunOptions, RunSummary, SHIPPED_GRIDS, Store,
-    first_rung, run_plan,
+    ExperimentError, Grid, GridFile, GridSet, Inputs, Plan, RunOptions, RunSummary, SHIPPED_GRIDS,
+    Store, first_rung, run_plan,
 };
 use anyhow::Context as _;
 use clap::Subcommand;
@@ -92,7 +92,8 @@ pub(super) struct RunArgs {
 /// A grid.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct GridArgs {
-    /// A YAML file, or one of the grids that come with the program (`smartkv sweep list`).
+    /// A YAML file, one of the grids that come with the program (`smartkv sweep list`), or a plan
+    /// of the store.
     #[arg(value_name = "GRID")]
     pub(super) name: String,
     /// Change the grid: base.windows.count=2, seeds=1, axes.budget=[0.3]; may be repeated.
@@ -125,23 +126,56 @@ pub(super) fn run(
             store.keep_plan(&plan)?;
             plan::print(&plan, &store, as_json)
         }
-        SweepCommand::Run(run) => {
-            let grid = run.grid.load()?;
-            if run.launch.is_slurm(run.pool.jobs)? {
-                return launch::run(&grid, run, &args.store, policy, threads, false, as_json);
+        SweepCommand::Run(run) | SweepCommand::Retry(run) => {
+            let retry = matches!(args.command, SweepCommand::Retry(_));
+            let slurm = run.launch.is_slurm(run.pool.jobs)?;
+            // Nothing is made by a dry run.
+            let store = if slurm {
+                Store::at(&args.store)
+            } else {
+                Store::open(&args.store)?
+            };
+            let plan = match run.grid.load() {
+                Ok(Grid {
+                    file:
+                        GridFile {
+                            search: Some(_), ..
+                        },
+                    ..
+                }) if retry => anyhow::bail!(
+                    "{}: a search has a plan a rung: expected one of them, such as \
+                     `smartkv sweep retry NAME.rung-1`",
+                    run.grid.name
+                ),
+                Ok(grid) => match &grid.file.search {
+                    Some(_) if slurm => return Err(launch::no_search(&grid)),
+                    Some(how) => {
+                        return search::run(
+                            &grid, how, &store, &run.pool, policy, threads, as_json,
+                        );
+                    }
+                    None => planned(&grid, policy)?,
+                },
+                // The name of a plan in the store, such as that of a rung.
+                Err(error) => match store.plan(&run.grid.name) {
+                    Ok(plan) if run.grid.sets.is_empty() => plan,
+                    _ => return Err(error),
+                },
+            };
+            if slurm {
+                return launch::run(&plan, run, &args.store, policy, threads, retry, as_json);
             }
-            if let Some(search) = &grid.file.search {
-                let store = Store::open(&args.store)?;
-                return search::run(&grid, search, &store, &run.pool, policy, threads, as_json);
+            let summary = execute(&plan, &store, &run.pool, policy, threads, retry)?;
+            if as_json {
+                output::json(&json!({
+                    "schema": "smartkv.sweep/1",
+                    "plan": plan.name,
+                    "summary": summary,
+                }))?;
+            } else {
+                output::text(&format!("{}: {}\n", plan.name, describe(&summary)))?;
             }
-            run_grid(&grid, args, run, false, policy, threads, as_json)
-        }
-        SweepCommand::Retry(run) => {
-            let grid = run.grid.load()?;
-            if run.launch.is_slurm(run.pool.jobs)? {
-                return launch::run(&grid, run, &args.store, policy, threads, true, as_json);
-            }
-            run_grid(&grid, args, run, true, policy, threads, as_json)
+            failures(&plan, &summary)
         }
         SweepCommand::Status { plans, check } => status::print(plans, *check, &args.store, as_json),
         SweepCommand::Gc { unplanned, dry_run } => gc(&args.store, *unplanned, *dry_run, as_json),
@@ -151,33 +185,8 @@ pub(super) fn run(
 
 impl GridArgs {
     pub(super) fn load(&self) -> anyhow::Result<Grid> {
-        Grid::load_with(&self.name, &self.sets)
+        Grid::load_with(&self.name, &self.sets, None)
     }
-}
-
-/// Runs what is missing of a grid, or with `retry` what failed too.
-fn run_grid(
-    grid: &Grid,
-    args: &SweepArgs,
-    run: &RunArgs,
-    retry: bool,
-    policy: &Policy,
-    threads: Option<usize>,
-    as_json: bool,
-) -> anyhow::Result<()> {
-    let plan = planned(grid, policy)?;
-    let store = Store::open(&args.store)?;
-    let summary = execute(&plan, &store, &run.pool, policy, threads, retry)?;
-    if as_json {
-        output::json(&json!({
-            "schema": "smartkv.sweep/1",
-            "plan": plan.name,
-            "summary": summary,
-        }))?;
-    } else {
-        output::text(&format!("{}: {}\n", plan.name, describe(&summary)))?;
-    }
-    failures(&plan, &summary)
 }
 
 /// The plan of a grid; of a search, that of its first rung.

@@ -25,7 +25,7 @@ pub(super) struct TablesArgs {
     #[arg(value_name = "PLAN")]
     plans: Vec<String>,
     /// Folder of the experiments.
-    #[arg(long, value_name = "DIR", default_value = layout::DEFAULT)]
+    #[arg(long, value_name = "DIR", env = "SMARTKV_STORE", default_value = layout::DEFAULT)]
     store: PathBuf,
     /// Kinds of tables [default: summary, and ablation where the plan names a baseline].
     #[arg(long, value_name = "KIND", value_delimiter = ',')]

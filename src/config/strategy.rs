@@ -36,7 +36,9 @@ impl StrategySpec {
         let is_file = path
             .extension()
             .is_some_and(|e| e == "yaml" || e == "yml" || e == "json");
-        let (name, source) = if is_file || path.is_file() {
+        // A name stays what it is, whatever lies in the folder.
+        let named = SHIPPED.iter().any(|(name, _)| *name == spec) || find(spec).is_ok();
+        let (name, source) = if is_file || (!named && path.is_file()) {
             let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
                 path: path.to_path_buf(),
                 source,

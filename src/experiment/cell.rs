@@ -159,7 +159,6 @@ impl Cell {
         let paths = [
             "/model/name",
             "/strategy/name",
-            "/strategy/calibration",
             "/measure/text/name",
             "/measure/haystack/name",
         ];
@@ -168,9 +167,13 @@ impl Cell {
                 *slot = Value::Null;
             }
         }
+        if let Some(strategy) = identity["strategy"].as_object_mut() {
+            strategy.shift_remove("calibration");
+        }
         let tasks = identity.pointer_mut("/measure/tasks");
         for task in tasks.and_then(Value::as_array_mut).into_iter().flatten() {
             task["name"] = Value::Null;
+            nameless_data(task);
         }
         let digest = sha256_bytes(canonical(&identity).as_bytes());
         CellId(digest[..DIGITS].to_string())
@@ -203,6 +206,18 @@ impl Cell {
             attention_error: measure.attention_error,
             seed: self.seed,
         })
+    }
+}
+
+/// Leaves out where a task's data lies: its files have digests.
+fn nameless_data(task: &mut Value) {
+    let sources = task["data"].as_array_mut().into_iter().flatten();
+    let roots: Vec<Value> = sources.map(|source| source["data"].take()).collect();
+    let fields = task["config"].as_object_mut().into_iter().flatten();
+    for (_, value) in fields {
+        if value.is_string() && roots.contains(value) {
+            *value = Value::Null;
+        }
     }
 }
 

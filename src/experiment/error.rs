@@ -85,6 +85,16 @@ pub enum ExperimentError {
         /// What there is, or how to get it.
         hint: String,
     },
+    /// A plan of another grid that has the name.
+    #[error("the store has a plan `{name}` of {by}: {grid} would take its name")]
+    PlanTaken {
+        /// The name.
+        name: String,
+        /// The grid that has it.
+        by: String,
+        /// The grid that is planned.
+        grid: String,
+    },
     /// A rung of a search on which no combination has a score.
     #[error("{plan}: no combination has a score by `{metric}`: {why}")]
     NoScore {
@@ -167,6 +177,9 @@ impl ExperimentError {
                  under `when`"
                     .to_string(),
             ],
+            Self::PlanTaken { .. } => {
+                vec!["give the file another name, or --store another folder".to_string()]
+            }
             Self::InputChanged { .. } => {
                 vec!["plan again: cells of other inputs are other cells".to_string()]
             }

@@ -7,13 +7,14 @@ mod patch;
 mod set;
 
 pub use combine::Combination;
-pub(super) use combine::written;
+pub(super) use combine::{is_called, written};
 pub use load::SHIPPED_GRIDS;
 pub use set::GridSet;
 
 use super::error::ExperimentError;
 use super::search::Search;
 use super::settings::EvalFile;
+use crate::assets::sha256_bytes;
 use axis::Axis;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -57,6 +58,9 @@ struct When {
     set: Map<String, Value>,
 }
 
+/// Most cells of one grid.
+const MOST_CELLS: usize = 100_000;
+
 /// A grid with its name.
 #[derive(Debug, Clone)]
 pub struct Grid {
@@ -74,15 +78,16 @@ impl Grid {
     /// # Errors
     /// A file that is missing or not a grid; includes that are missing or cyclic.
     pub fn load(name: &str) -> anyhow::Result<Self> {
-        Self::load_with(name, &[])
+        Self::load_with(name, &[], None)
     }
 
     /// The same with assignments such as `base.windows.count=2`, `seeds=1` or `axes.budget=[0.3]`
-    /// over what the file says.
+    /// over what the file says. It is another grid then, and so is its plan's name: with `suffix`,
+    /// or the digest of the assignments.
     ///
     /// # Errors
     /// As [`load`](Self::load), and assignments that are none.
-    pub fn load_with(name: &str, sets: &[GridSet]) -> anyhow::Result<Self> {
+    pub fn load_with(name: &str, sets: &[GridSet], suffix: Option<&str>) -> anyhow::Result<Self> {
         let (source, mut value) = load::load(name)?;
         for set in sets {
             set.apply(&mut value);
@@ -95,12 +100,16 @@ impl Grid {
                 reason,
             }
         })?;
-        let stem = Path::new(&source).file_stem();
-        Ok(Self {
-            name: stem.unwrap_or_default().to_string_lossy().into_owned(),
-            source,
-            file,
-        })
+        let stem = Path::new(&source).file_stem().unwrap_or_default();
+        let mut name = stem.to_string_lossy().into_owned();
+        if let Some(suffix) = suffix {
+            name = format!("{name}.{suffix}");
+        } else if !sets.is_empty() {
+            let all: Vec<String> = sets.iter().map(ToString::to_string).collect();
+            let digest = sha256_bytes(all.join("\n").as_bytes());
+            name = format!("{name}.set-{}", &digest[..8]);
+        }
+        Ok(Self { name, source, file })
     }
 
     /// Names of the axes, in the order that cells are labelled in.
@@ -160,7 +169,11 @@ impl Grid {
         };
         let seeds: Vec<u64> = match &self.file.seeds {
             None => return Ok(vec![self.file.base.seed.unwrap_or(0)]),
-            Some(Value::Number(n)) => (0..n.as_u64().ok_or_else(refuse)?).collect(),
+            Some(Value::Number(n)) => {
+                let count = n.as_u64().ok_or_else(refuse)?;
+                self.check_count(usize::try_from(count).unwrap_or(usize::MAX))?;
+                (0..count).collect()
+            }
             Some(Value::Array(list)) => {
                 let seeds: Option<Vec<u64>> = list.iter().map(Value::as_u64).collect();
                 seeds.ok_or_else(refuse)?
@@ -174,6 +187,26 @@ impl Grid {
             return Err(refuse());
         }
         Ok(seeds)
+    }
+
+    /// The combination that the labels name: on the grid or, where an axis is a range without
+    /// steps, between.
+    ///
+    /// # Errors
+    /// Labels that name none.
+    pub fn named(&self, labels: &Map<String, Value>) -> Result<Combination, ExperimentError> {
+        combine::named(self, labels)
+    }
+
+    /// Refuses more than anybody can want: a slip of an axis would fill the memory.
+    fn check_count(&self, count: usize) -> Result<(), ExperimentError> {
+        if count <= MOST_CELLS {
+            return Ok(());
+        }
+        Err(self.refuse(
+            "grid",
+            format!("{count} cells: expected at most {MOST_CELLS}"),
+        ))
     }
 
     fn refuse(&self, part: impl Into<String>, reason: impl Into<String>) -> ExperimentError {

@@ -2,7 +2,6 @@
 
 use super::error::ExperimentError;
 use crate::assets::sha256_bytes;
-use anyhow::Context as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -29,10 +28,13 @@ impl LineFile {
         folder: &Path,
         identity: &Value,
     ) -> anyhow::Result<(Self, Vec<T>)> {
-        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let store = |what, path: &Path| {
+            let path = path.to_path_buf();
+            move |source| ExperimentError::Store { what, path, source }
+        };
+        fs::create_dir_all(folder).map_err(store("make", folder))?;
         let digest = sha256_bytes(identity.to_string().as_bytes());
         let path = folder.join(format!("{}.jsonl", &digest[..32]));
-        let context = || format!("cannot open {}", path.display());
         let mut options = File::options();
         let mut file = options
             .create(true)
@@ -40,7 +42,7 @@ impl LineFile {
             .read(true)
             .write(true)
             .open(&path)
-            .with_context(context)?;
+            .map_err(store("open", &path))?;
         // Not every file system has locks, and without one nothing is worse than before.
         if let Err(TryLockError::WouldBlock) = file.try_lock() {
             anyhow::bail!(
@@ -49,7 +51,7 @@ impl LineFile {
             );
         }
         let mut text = Vec::new();
-        file.read_to_end(&mut text).with_context(context)?;
+        file.read_to_end(&mut text).map_err(store("read", &path))?;
         let mut lines = Vec::new();
         let mut sound = 0;
         for line in text.split_inclusive(|&byte| byte == b'\n') {
@@ -63,8 +65,8 @@ impl LineFile {
             sound += line.len();
             lines.push(record);
         }
-        file.set_len(sound as u64).with_context(context)?;
-        file.seek(SeekFrom::End(0)).with_context(context)?;
+        file.set_len(sound as u64).map_err(store("write", &path))?;
+        file.seek(SeekFrom::End(0)).map_err(store("read", &path))?;
         let removed = false;
         Ok((
             Self {

@@ -40,7 +40,8 @@ pub use record::{
     QualityRecord, ReferenceRecord, Samples, SpeedRecord, Tasks,
 };
 pub use runner::{
-    CellOutcome, EXIT_BUSY, EXIT_STORE, RunOptions, RunSummary, Watch, one_cell, run_plan,
+    CellOutcome, EXIT_BUSY, EXIT_STORE, HandedCell, RunOptions, RunSummary, Watch, one_cell,
+    run_plan,
 };
 pub use search::{RungRecord, Rungs, Search, SearchRecord, Standing, first_rung, search};
 pub use settings::{

@@ -2,13 +2,11 @@
 
 use super::cell::{Cell, CellId, Inputs};
 use super::error::ExperimentError;
-use super::grid::{Combination, Grid, written};
+use super::grid::{Combination, Grid, is_called, written};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use smartkv_analysis::store::layout::PLAN_SCHEMA;
 use std::collections::BTreeMap;
-
-/// Version of the record.
-const SCHEMA: &str = "smartkv.plan/1";
 
 /// The cells of a grid.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -90,13 +88,24 @@ impl Plan {
             }
             cells.push(PlannedCell { id, labels, cell });
         }
+        // As its cells are labelled: 1 and 1.0 are the same number.
+        let baseline = grid.file.baseline.as_ref().map(|wanted| {
+            let cell: Option<&PlannedCell> = cells
+                .iter()
+                .find(|cell: &&PlannedCell| is_called(&cell.labels, wanted));
+            let label = |axis: &String| cell.and_then(|cell| cell.labels.get(axis)).cloned();
+            let pair = |(axis, value): (&String, &Value)| {
+                (axis.clone(), label(axis).unwrap_or_else(|| value.clone()))
+            };
+            wanted.iter().map(pair).collect()
+        });
         Ok(Self {
-            schema: SCHEMA.to_string(),
+            schema: PLAN_SCHEMA.to_string(),
             name: grid.name.clone(),
             grid: grid.source.clone(),
             title: grid.file.title.clone(),
             axes: grid.axes()?,
-            baseline: grid.file.baseline.clone(),
+            baseline,
             cells,
         })
     }
@@ -105,11 +114,7 @@ impl Plan {
         let Some(baseline) = &self.baseline else {
             return Ok(());
         };
-        let is = |cell: &PlannedCell| {
-            baseline
-                .iter()
-                .all(|(axis, label)| cell.labels.get(axis) == Some(label))
-        };
+        let is = |cell: &PlannedCell| is_called(&cell.labels, baseline);
         if self.cells.iter().any(is) {
             return Ok(());
         }

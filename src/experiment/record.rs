@@ -268,6 +268,8 @@ pub struct ProtocolRecord {
 pub struct Environment {
     /// Version of smartkv.
     pub smartkv: &'static str,
+    /// The commit it was built from, with `-dirty` if files differed; `null` outside a clone.
+    pub commit: Option<&'static str>,
     /// Attention kernels.
     pub kernels: &'static str,
     /// How the weights were held.
@@ -284,6 +286,7 @@ impl Environment {
     pub fn new(weights: WeightMode, model_sha256: Option<String>) -> Self {
         Self {
             smartkv: env!("CARGO_PKG_VERSION"),
+            commit: option_env!("SMARTKV_COMMIT"),
             kernels: smartkv_kernels::best().name(),
             weights: weights.to_string(),
             model_sha256,

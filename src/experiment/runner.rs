@@ -4,7 +4,7 @@ mod one;
 mod pool;
 
 pub use one::one_cell;
-pub use pool::{RunOptions, RunSummary, Watch, run_plan};
+pub use pool::{HandedCell, RunOptions, RunSummary, Watch, run_plan};
 
 use super::failure::FailureClass;
 

@@ -3,7 +3,7 @@
 
 mod rung;
 
-use super::cell::{CellId, Inputs};
+use super::cell::{Cell, CellId, Inputs, Measure};
 use super::error::ExperimentError;
 use super::grid::{Combination, Grid};
 use super::plan::Plan;
@@ -11,6 +11,7 @@ use super::store::Store;
 use rung::{Judged, judge};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 
 /// Version of the record.
 const SCHEMA: &str = "smartkv.search/1";
@@ -149,23 +150,28 @@ impl Search {
         Ok(())
     }
 
-    /// The amounts of the rungs; one without an amount where there are none.
-    fn amounts(&self) -> Vec<Option<(String, Value)>> {
+    /// What each rung assigns; nothing on the one there is without rungs.
+    fn amounts(&self) -> Vec<Map<String, Value>> {
         match &self.rungs {
-            None => vec![None],
+            None => vec![Map::new()],
             Some(rungs) => {
-                let amount = |value: &Value| Some((rungs.field.clone(), value.clone()));
+                let amount = |value: &Value| Map::from_iter([(rungs.field.clone(), value.clone())]);
                 rungs.values.iter().map(amount).collect()
             }
         }
     }
 }
 
-fn assignments(values: &Map<String, Value>) -> Vec<(String, Value)> {
-    values
-        .iter()
-        .map(|(path, value)| (path.clone(), value.clone()))
-        .collect()
+/// Assignments of several maps, the later ones over those before.
+fn assignments(maps: &[&Map<String, Value>]) -> Vec<(String, Value)> {
+    let mut all = Map::new();
+    for map in maps {
+        all.extend(
+            map.iter()
+                .map(|(path, value)| (path.clone(), value.clone())),
+        );
+    }
+    all.into_iter().collect()
 }
 
 /// What is run to begin with: all candidates on the first rung.
@@ -173,16 +179,52 @@ fn assignments(values: &Map<String, Value>) -> Vec<(String, Value)> {
 /// # Errors
 /// A search or grid that cannot be.
 pub fn first_rung(grid: &Grid, search: &Search, inputs: &mut Inputs<'_>) -> anyhow::Result<Plan> {
-    search.check(grid)?;
-    let candidates = candidates(grid, search)?;
-    let amount = search.amounts().into_iter().next().flatten();
-    rung_plan(grid, search, &candidates, 1, amount.as_ref(), inputs)
+    let candidates = prepare(grid, search, inputs)?;
+    let amount = search.amounts().into_iter().next().unwrap_or_default();
+    rung_plan(grid, search, &candidates, 1, &amount, inputs)
 }
 
-fn candidates(grid: &Grid, search: &Search) -> Result<Vec<Combination>, ExperimentError> {
-    match search.draw {
-        Some(count) => grid.draw(count, search.seed),
-        None => grid.unseeded(),
+/// The candidates of a search in which everything can be planned, to the report at its end.
+fn prepare(
+    grid: &Grid,
+    search: &Search,
+    inputs: &mut Inputs<'_>,
+) -> anyhow::Result<Vec<Combination>> {
+    search.check(grid)?;
+    let candidates = match search.draw {
+        Some(count) => grid.draw(count, search.seed)?,
+        None => grid.unseeded()?,
+    };
+    let mut tuning = Vec::new();
+    for (index, amount) in search.amounts().iter().enumerate() {
+        tuning.extend(rung_plan(grid, search, &candidates[..1], index + 1, amount, inputs)?.cells);
+    }
+    let report = test_plan(grid, search, candidates[..1].to_vec(), inputs)?;
+    let seen: BTreeSet<&str> = tuning.iter().flat_map(|cell| reads(&cell.cell)).collect();
+    let ids: BTreeSet<&CellId> = tuning.iter().map(|cell| &cell.id).collect();
+    for cell in &report.cells {
+        if ids.contains(&cell.id) || reads(&cell.cell).iter().any(|digest| seen.contains(digest)) {
+            return Err(ExperimentError::Grid {
+                grid: grid.source.clone(),
+                part: "search.test".to_string(),
+                reason: "reads the text or data that combinations are compared on: expected \
+                         others, or what is reported is not held out"
+                    .to_string(),
+            }
+            .into());
+        }
+    }
+    Ok(candidates)
+}
+
+/// Digests of what a cell is measured on.
+fn reads(cell: &Cell) -> Vec<&str> {
+    match &cell.measure {
+        Measure::Eval(measure) => vec![measure.text.sha256.as_str()],
+        Measure::Tasks(measure) => {
+            let data = measure.tasks.iter().flat_map(|task| &task.data);
+            data.map(|source| source.sha256.as_str()).collect()
+        }
     }
 }
 
@@ -191,13 +233,33 @@ fn rung_plan(
     search: &Search,
     candidates: &[Combination],
     rung: usize,
-    amount: Option<&(String, Value)>,
+    amount: &Map<String, Value>,
     inputs: &mut Inputs<'_>,
 ) -> anyhow::Result<Plan> {
-    let mut more = assignments(&search.tune);
-    more.extend(amount.cloned());
+    let more = assignments(&[&search.tune, amount]);
     let mut plan = Plan::unchecked(grid, grid.seeded(candidates, &more)?, inputs)?;
     plan.name = format!("{}.rung-{rung}", grid.name);
+    Ok(plan)
+}
+
+/// Combinations, and the baseline after them, on the held-out split, everything else as on the
+/// last rung.
+fn test_plan(
+    grid: &Grid,
+    search: &Search,
+    mut chosen: Vec<Combination>,
+    inputs: &mut Inputs<'_>,
+) -> anyhow::Result<Plan> {
+    if let Some(baseline) = &grid.file.baseline {
+        let baseline = grid.named(baseline)?;
+        if chosen.iter().all(|c| c.labels != baseline.labels) {
+            chosen.push(baseline);
+        }
+    }
+    let amount = search.amounts().into_iter().next_back().unwrap_or_default();
+    let more = assignments(&[&search.tune, &amount, &search.test]);
+    let mut plan = Plan::unchecked(grid, grid.seeded(&chosen, &more)?, inputs)?;
+    plan.name = format!("{}.test", grid.name);
     Ok(plan)
 }
 
@@ -213,13 +275,12 @@ pub fn search(
     inputs: &mut Inputs<'_>,
     run: &mut dyn FnMut(&Plan) -> anyhow::Result<()>,
 ) -> anyhow::Result<SearchRecord> {
-    search.check(grid)?;
-    let mut left = candidates(grid, search)?;
+    let mut left = prepare(grid, search, inputs)?;
     let mut rungs = Vec::new();
     let amounts = search.amounts();
     for (index, amount) in amounts.iter().enumerate() {
         let last = index + 1 == amounts.len();
-        let plan = rung_plan(grid, search, &left, index + 1, amount.as_ref(), inputs)?;
+        let plan = rung_plan(grid, search, &left, index + 1, amount, inputs)?;
         run(&plan)?;
         let Judged {
             mut standings,
@@ -252,7 +313,7 @@ pub fn search(
             .collect();
         rungs.push(RungRecord {
             plan: plan.name,
-            spent: amount.as_ref().map(|(_, value)| value.clone()),
+            spent: amount.values().next().cloned(),
             standings: order
                 .into_iter()
                 .map(|index| standings[index].clone())
@@ -263,7 +324,12 @@ pub fn search(
         .first()
         .map(|best| best.labels.clone())
         .unwrap_or_default();
-    let test = report(grid, search, left, store, inputs, run)?;
+    let plan = test_plan(grid, search, left, inputs)?;
+    run(&plan)?;
+    let mut test = judge(&plan, store, search, plan.cells.len() / grid.seeds()?.len())?.standings;
+    if let Some(best) = test.first_mut() {
+        best.kept = true;
+    }
     let record = SearchRecord {
         schema: SCHEMA,
         name: grid.name.clone(),
@@ -275,46 +341,6 @@ pub fn search(
     };
     store.keep_search(&grid.name, &record)?;
     Ok(record)
-}
-
-/// The best combination and the baseline on the held-out split, everything else as in the last
-/// rung.
-fn report(
-    grid: &Grid,
-    search: &Search,
-    mut chosen: Vec<Combination>,
-    store: &Store,
-    inputs: &mut Inputs<'_>,
-    run: &mut dyn FnMut(&Plan) -> anyhow::Result<()>,
-) -> anyhow::Result<Vec<Standing>> {
-    if let Some(baseline) = &grid.file.baseline {
-        let is = |c: &&Combination| {
-            baseline
-                .iter()
-                .all(|(axis, label)| c.labels.get(axis) == Some(label))
-        };
-        let all = grid.unseeded()?;
-        let found = all.iter().find(is);
-        let found = found.ok_or_else(|| ExperimentError::Grid {
-            grid: grid.source.clone(),
-            part: "baseline".to_string(),
-            reason: "no cell is called so".to_string(),
-        })?;
-        if chosen.iter().all(|c| c.labels != found.labels) {
-            chosen.push(found.clone());
-        }
-    }
-    let mut more = assignments(&search.tune);
-    more.extend(search.amounts().into_iter().next_back().flatten());
-    more.extend(assignments(&search.test));
-    let mut plan = Plan::unchecked(grid, grid.seeded(&chosen, &more)?, inputs)?;
-    plan.name = format!("{}.test", grid.name);
-    run(&plan)?;
-    let mut standings = judge(&plan, store, search, chosen.len())?.standings;
-    if let Some(best) = standings.first_mut() {
-        best.kept = true;
-    }
-    Ok(standings)
 }
 
 /// A share of `count`, at least one.

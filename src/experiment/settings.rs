@@ -37,7 +37,7 @@ pub struct EvalFile {
     pub windows: WindowsFile,
     /// Whether attention outputs are compared layer by layer.
     pub attention_error: Option<bool>,
-    /// Needle grid; `null` or `{enabled: false}` leaves it out.
+    /// Needle grid; `{enabled: false}` leaves it out.
     pub needle: NeedleFile,
     /// Tasks in the place of windows and needles.
     pub ask: AskFile,

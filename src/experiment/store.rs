@@ -1,20 +1,23 @@
 //! The store: a folder with one JSON record a finished cell, written whole or not at all.
 
+mod disk;
 mod lock;
+mod rubbish;
 
+pub(super) use disk::discard;
 pub use lock::CellLock;
+
+use disk::{entries, read, write_json, write_text};
 
 use super::cell::{Cell, CellId, canonical};
 use super::error::ExperimentError;
 use super::failure::Failure;
 use super::plan::Plan;
 use crate::assets::sha256_bytes;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use smartkv_analysis::store::layout::Layout;
+use smartkv_analysis::store::layout::{Layout, PLAN_SCHEMA};
 use std::fs;
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 /// A finished cell on disk: only what repeats.
@@ -69,6 +72,19 @@ pub enum Held {
     Nothing,
 }
 
+/// How the names of files begin that are being written.
+const HALF_WRITTEN: &str = ".tmp";
+
+/// Whether two grids are different files; one that is gone is replaced.
+fn is_elsewhere(one: &str, other: &str) -> bool {
+    let place = |grid: &str| Path::new(grid).canonicalize();
+    match (place(one), place(other)) {
+        (Ok(one), Ok(other)) => one != other,
+        // Those that come with the program are known by name.
+        _ => false,
+    }
+}
+
 /// A folder of records.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -116,11 +132,6 @@ impl Store {
                 source,
             }),
         }
-    }
-
-    /// Where it keeps what.
-    pub(super) fn layout(&self) -> &Layout {
-        &self.layout
     }
 
     /// The folder.
@@ -238,8 +249,17 @@ impl Store {
     /// Keeps a plan under its name.
     ///
     /// # Errors
-    /// A disk that takes no more.
+    /// A plan of another grid that has the name; a disk that takes no more.
     pub fn keep_plan(&self, plan: &Plan) -> Result<(), ExperimentError> {
+        if let Ok(before) = self.plan(&plan.name)
+            && is_elsewhere(&before.grid, &plan.grid)
+        {
+            return Err(ExperimentError::PlanTaken {
+                name: plan.name.clone(),
+                by: before.grid,
+                grid: plan.grid.clone(),
+            });
+        }
         Self::write(&self.plan_file(&plan.name), plan)
     }
 
@@ -289,11 +309,35 @@ impl Store {
                 format!("there are: {}", known.join(", "))
             }));
         };
-        parse(&text).map_err(|error| {
+        let damaged = |error: serde_json::Error| {
             missing(format!(
                 "its file is damaged ({error}): plan the grid again"
             ))
-        })
+        };
+        let value: Value = serde_json::from_str(&text).map_err(damaged)?;
+        match value.get("schema").and_then(Value::as_str) {
+            Some(PLAN_SCHEMA) => serde_json::from_value(value).map_err(damaged),
+            other => Err(missing(format!(
+                "its file is of version `{}`, not {PLAN_SCHEMA}: plan the grid again",
+                other.unwrap_or_default()
+            ))),
+        }
+    }
+
+    /// All plans that can be used, and why others cannot.
+    ///
+    /// # Errors
+    /// A disk that cannot be read.
+    pub fn plans(&self) -> Result<(Vec<Plan>, Vec<ExperimentError>), ExperimentError> {
+        let (mut plans, mut others) = (Vec::new(), Vec::new());
+        for name in self.plan_names()? {
+            match self.plan(&name) {
+                Ok(plan) => plans.push(plan),
+                Err(error @ ExperimentError::Store { .. }) => return Err(error),
+                Err(error) => others.push(error),
+            }
+        }
+        Ok((plans, others))
     }
 
     /// Names of the plans, in order.
@@ -322,103 +366,33 @@ impl Store {
             .into_iter()
             .filter(|path| path.extension().is_some_and(|e| e == "json"))
             .filter_map(|path| Some(path.file_stem()?.to_str()?.to_string()))
-            .filter(|stem| !stem.starts_with('.'))
+            .filter(|stem| !stem.starts_with(HALF_WRITTEN))
             .collect();
         stems.sort();
         Ok(stems)
-    }
-
-    /// What a store collects and nobody needs: files that a killed process left half-written,
-    /// samples of finished cells, locks of nobody. With `unplanned`, also records, failures and
-    /// samples of cells that no plan names.
-    ///
-    /// # Errors
-    /// A disk that cannot be read.
-    pub fn rubbish(&self, unplanned: bool) -> Result<Vec<PathBuf>, ExperimentError> {
-        let mut rubbish = Vec::new();
-        let mut planned = std::collections::BTreeSet::new();
-        for name in self.plan_names()? {
-            let plan = self.plan(&name)?;
-            planned.extend(plan.cells.into_iter().map(|cell| cell.id));
-        }
-        let stale = |id: &CellId| {
-            !self.is_locked(id)
-                && (self.layout.cell(id.as_ref()).is_file() || (unplanned && !planned.contains(id)))
-        };
-        let layout = &self.layout;
-        for folder in [
-            layout.cells(),
-            layout.runs(),
-            layout.failed(),
-            layout.plans(),
-            layout.submissions(),
-        ] {
-            for path in entries(&folder)? {
-                let name = path
-                    .file_name()
-                    .unwrap_or_default()
-                    .to_string_lossy()
-                    .into_owned();
-                let id = name.strip_suffix(".json").and_then(CellId::parse);
-                let half = name.starts_with(".tmp");
-                let alone = unplanned
-                    && id.is_some_and(|id| !planned.contains(&id) && !self.is_locked(&id));
-                if half || alone {
-                    rubbish.push(path);
-                }
-            }
-        }
-        for path in entries(&layout.journals())? {
-            let name = path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
-            if CellId::parse(&name).is_some_and(|id| stale(&id)) {
-                rubbish.push(path);
-            }
-        }
-        for path in entries(&layout.locks())? {
-            if !CellLock::is_taken(&path) {
-                rubbish.push(path);
-            }
-        }
-        Ok(rubbish)
-    }
-
-    /// Removes what [`rubbish`](Self::rubbish) found.
-    ///
-    /// # Errors
-    /// A disk that cannot be written.
-    pub fn remove(path: &Path) -> Result<(), ExperimentError> {
-        let removed = if path.is_dir() {
-            fs::remove_dir_all(path)
-        } else {
-            fs::remove_file(path)
-        };
-        removed.map_err(|source| ExperimentError::Store {
-            what: "remove",
-            path: path.to_path_buf(),
-            source,
-        })
     }
 
     /// The schemas of all records, those of other versions too; damaged ones are left out.
     ///
     /// # Errors
     /// A disk that cannot be read.
-    pub fn schemas(&self) -> Result<Vec<String>, ExperimentError> {
+    pub fn schemas(&self) -> Result<Vec<(CellId, String)>, ExperimentError> {
         #[derive(Deserialize)]
         struct Only {
             schema: String,
         }
         let mut schemas = Vec::new();
-        for stem in Self::stems(&self.layout.cells())? {
-            let text = read(&self.layout.cell(&stem))?;
+        for id in self.records()? {
+            let text = read(&self.layout.cell(id.as_ref()))?;
             let only = text.and_then(|text| serde_json::from_str::<Only>(&text).ok());
-            schemas.extend(only.map(|only| only.schema));
+            schemas.extend(only.map(|only| (id, only.schema)));
         }
         Ok(schemas)
+    }
+
+    /// Where it keeps what.
+    pub(super) fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     /// Writes JSON, whole or not at all.
@@ -428,7 +402,7 @@ impl Store {
 
     /// Writes a text, whole or not at all.
     pub(super) fn write_text(path: &Path, text: &str) -> Result<(), ExperimentError> {
-        write_whole(path, text).map_err(|source| unwritten(path, source))
+        write_text(path, text).map_err(|source| unwritten(path, source))
     }
 
     /// The text of a file that may not be there.
@@ -437,79 +411,10 @@ impl Store {
     }
 }
 
-fn unwritten(path: &Path, source: io::Error) -> ExperimentError {
+fn unwritten(path: &Path, source: std::io::Error) -> ExperimentError {
     ExperimentError::Store {
         what: "write",
         path: path.to_path_buf(),
         source,
     }
-}
-
-fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
-    let mut text = serde_json::to_string_pretty(value).map_err(io::Error::other)?;
-    text.push('\n');
-    write_whole(path, &text)
-}
-
-/// Beside the final name, synced, renamed: a reader sees a whole file or none.
-fn write_whole(path: &Path, text: &str) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    #[cfg_attr(not(unix), expect(unused_mut, reason = "only Unix has modes"))]
-    let mut builder = tempfile::Builder::new();
-    // As any other new file: temporary ones are private unless told.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder)?;
-    file.write_all(text.as_bytes())?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    // The rename itself lasts only once the folder is written; not every file system syncs those.
-    let _ = fs::File::open(folder).and_then(|folder| folder.sync_all());
-    Ok(())
-}
-
-fn read(path: &Path) -> Result<Option<String>, ExperimentError> {
-    match fs::read(path) {
-        // What is not UTF-8 is damaged, and is found to be when it is parsed.
-        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(ExperimentError::Store {
-            what: "read",
-            path: path.to_path_buf(),
-            source,
-        }),
-    }
-}
-
-fn parse<T: DeserializeOwned>(text: &str) -> Result<T, serde_json::Error> {
-    serde_json::from_str(text)
-}
-
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, ExperimentError> {
-    let store = |source| ExperimentError::Store {
-        what: "read",
-        path: folder.to_path_buf(),
-        source,
-    };
-    match fs::read_dir(folder) {
-        Ok(entries) => {
-            let mut paths = entries
-                .map(|entry| Ok(entry?.path()))
-                .collect::<io::Result<Vec<_>>>()
-                .map_err(store)?;
-            paths.sort();
-            Ok(paths)
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(source) => Err(store(source)),
-    }
-}
-
-/// Removes a file or folder that may not be there.
-pub(super) fn discard(path: &Path) {
-    let _ = if path.is_dir() {
-        fs::remove_dir_all(path)
-    } else {
-        fs::remove_file(path)
-    };
 }

@@ -127,7 +127,8 @@ fn rubbish_goes_and_records_stay() {
     let study = Study::small();
     assert_eq!(study.sweep("run", &[]).code, 0);
     let records = study.records();
-    fs::write(study.store.join("cells/.tmpAbC123"), "{").unwrap();
+    let half = study.store.join("cells/.tmpAbC123");
+    fs::write(&half, "{").unwrap();
     let other = "{\"schema\":\"smartkv.cell/1\"}";
     fs::write(
         study
@@ -140,8 +141,13 @@ fn rubbish_goes_and_records_stay() {
         let args = [&["sweep", "gc", "--store", study.store(), "--json"], more].concat();
         json(&run(&args))["paths"].as_array().unwrap().len()
     };
+    // One that is being written stays.
     let first = gc(&["--dry-run"]);
-    assert!(first > 0);
+    let file = fs::File::options().append(true).open(&half).unwrap();
+    file.set_modified(std::time::SystemTime::UNIX_EPOCH)
+        .unwrap();
+    assert_eq!(gc(&["--dry-run"]), first + 1);
+    let first = first + 1;
     assert!(study.store.join("cells/.tmpAbC123").exists());
     assert_eq!(gc(&[]), first);
     assert!(!study.store.join("cells/.tmpAbC123").exists());
@@ -262,6 +268,117 @@ fn a_full_disk_stops_the_run_and_loses_nothing() {
     assert!(study.records().is_empty());
     assert_eq!(study.sweep("run", &[]).code, 0);
     assert_eq!(study.records().len(), 4);
+}
+
+#[test]
+fn a_plan_that_is_written_anew_does_not_disturb_a_run() {
+    let study = Study::new(&format!(
+        "{}axes: {{strategy: {{{}, {}}}}}\nseeds: 6\n",
+        base(4, 16),
+        crate::study::uniform(4),
+        crate::study::uniform(2)
+    ));
+    let args = ["sweep", "run", study.grid(), "--store", study.store()];
+    let mut running = program(&args)
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    while study.records().is_empty() {
+        assert!(
+            running.try_wait().unwrap().is_none(),
+            "it ended with no record"
+        );
+    }
+    let grid = fs::read_to_string(&study.grid).unwrap();
+    fs::write(&study.grid, grid.replace("seeds: 6", "seeds: 1")).unwrap();
+    while running.try_wait().unwrap().is_none() {
+        study.sweep("plan", &[]);
+    }
+    assert!(running.wait().unwrap().success());
+    assert!(!study.store.join("failed").read_dir().unwrap().any(|_| true));
+    assert_eq!(study.records().len(), 12);
+}
+
+#[test]
+fn two_runners_try_a_failing_cell_once() {
+    let study = half_broken();
+    let args = ["sweep", "run", study.grid(), "--store", study.store()];
+    let spawn = || {
+        program(&args)
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap()
+    };
+    for mut child in [spawn(), spawn()] {
+        assert_eq!(child.wait().unwrap().code(), Some(1));
+    }
+    let failed = files(&study.store.join("failed"));
+    let failure: Value = serde_json::from_str(failed.values().next().unwrap()).unwrap();
+    assert_eq!(failure["attempts"], 1);
+}
+
+#[test]
+fn plans_do_not_take_each_others_names() {
+    let study = Study::small();
+    json(&study.sweep("plan", &["--json"]));
+    let other = study.folder.path().join("other");
+    fs::create_dir(&other).unwrap();
+    let same = other.join("study.yaml");
+    fs::copy(&study.grid, &same).unwrap();
+    let args = [
+        "sweep",
+        "plan",
+        same.to_str().unwrap(),
+        "--store",
+        study.store(),
+    ];
+    refused(
+        1,
+        &args,
+        &["has a plan `study` of", "hint: give the file another name"],
+    );
+    // What is changed from the command line is another plan, and can be named.
+    let changed = json(&study.sweep("run", &["--set", "seeds=1", "--json"]));
+    let name = changed["plan"].as_str().unwrap();
+    assert!(name.starts_with("study.set-"), "{name}");
+    let again = json(&run(&[
+        "sweep",
+        "retry",
+        name,
+        "--store",
+        study.store(),
+        "--json",
+    ]));
+    assert_eq!(again["summary"]["cached"], 2);
+    assert_eq!(
+        json(&study.sweep("run", &["--json"]))["summary"]["total"],
+        4
+    );
+}
+
+#[test]
+fn plans_of_another_version_are_left_alone() {
+    let study = Study::small();
+    assert_eq!(study.sweep("run", &[]).code, 0);
+    fs::write(
+        study.store.join("plans/old.json"),
+        "{\"schema\": \"smartkv.plan/9\"}",
+    )
+    .unwrap();
+    let status = run(&["sweep", "status", "--store", study.store()]);
+    assert_eq!(status.code, 0, "{}", status.stderr);
+    assert!(
+        status.stderr.contains("smartkv.plan/9"),
+        "{}",
+        status.stderr
+    );
+    // What it names is not known, so nothing may be called unplanned.
+    refused(
+        1,
+        &["sweep", "gc", "--unplanned", "--store", study.store()],
+        &["plan `old`"],
+    );
+    assert_eq!(run(&["sweep", "gc", "--store", study.store()]).code, 0);
 }
 
 #[test]

@@ -119,6 +119,38 @@ fn the_id_is_of_contents_and_not_of_names() {
 }
 
 #[test]
+fn whole_numbers_stay_whole_and_a_value_may_be_called_from() {
+    let cells = labels("axes: {windows.prefill: {from: 10, to: 40, count: 3}}\n");
+    assert_eq!(cells[1]["windows.prefill"], 25);
+    let cells =
+        labels("axes: {text: {from: LICENSE-APACHE, start: README.md}}\nbaseline: {text: start}\n");
+    assert_eq!(cells.len(), 2);
+    let cells = labels("axes: {budget: [1.0, 0.5]}\nbaseline: {budget: 1}\n");
+    assert_eq!(cells.len(), 2);
+}
+
+#[test]
+fn where_data_lies_is_no_part_of_the_id() {
+    let study = Study::new("");
+    let ids = |place: &str| {
+        let folder = study.folder.path().join(place);
+        fs::create_dir(&folder).unwrap();
+        let data = folder.join("q.jsonl");
+        let row = "{\"context\": \"a\", \"question\": \"b\", \"answer\": \"c\"}\n";
+        fs::write(&data, row).unwrap();
+        let grid = format!(
+            "{}  ask: {{tasks: [{{type: file, data: {}}}]}}\n",
+            base(1, 4),
+            data.display()
+        );
+        fs::write(&study.grid, grid).unwrap();
+        let plan = json(&study.sweep("plan", &["--json"]));
+        plan["cells"][0]["id"].clone()
+    };
+    assert_eq!(ids("one"), ids("two"));
+}
+
+#[test]
 fn what_is_no_grid_is_refused_by_name() {
     let study = Study::new("");
     let file = |name: &str, text: &str| fs::write(study.folder.path().join(name), text).unwrap();
@@ -186,6 +218,35 @@ fn what_is_no_grid_is_refused_by_name() {
             "the cells variant=a seed=0 and variant=b seed=0 are the same experiment",
         ),
         (
+            format!("{base}seeds: 18446744073709551615"),
+            "at most 100000",
+        ),
+        (
+            format!(
+                "{base}axes: {{budget: {{from: 0.1, to: 0.9, count: 9999}}, windows.score: {{from: \
+                 1, to: 9999, step: 1}}}}"
+            ),
+            "at most 100000",
+        ),
+        (
+            format!("{base}axes: {{budget: [0.5]}}\nwhen:\n - {{if: {{}}, set: {{budget: 0.7}}}}"),
+            "`budget` is assigned twice",
+        ),
+        (
+            format!("{base}variants: {{a: {{budget: 0.3}}}}\naxes: {{budget: [0.5]}}"),
+            "`budget` is assigned twice",
+        ),
+        (
+            format!("{base}variants: {{a: {{seed: 3}}}}"),
+            "`seed` is assigned twice",
+        ),
+        (format!("{base}exclude:\n - {{seed: 0}}"), "no axis `seed`"),
+        (
+            format!("{base}when:\n - {{if: {{}}, axes: {{seed: [1]}}}}"),
+            "under `seeds`",
+        ),
+        (format!("{base}zip:\n - {{}}"), "zip[0]"),
+        (
             format!("{base}baseline: {{variant: full}}"),
             "`baseline`: variant=full",
         ),
@@ -213,6 +274,25 @@ fn what_is_no_grid_is_refused_by_name() {
 }
 
 #[test]
+fn the_grids_of_the_guide_are_grids() {
+    let guide = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/experiments.md"));
+    let guide = guide.unwrap();
+    let blocks: Vec<&str> = guide.split("```yaml\n").skip(1).collect();
+    let study = Study::new(blocks[0].split("```").next().unwrap());
+    let grid = smartkv::experiment::Grid::load(study.grid()).unwrap();
+    // Three seeds of uniform-4, and of three budgets by two windows less one.
+    assert_eq!(grid.combinations().unwrap().len(), 3 * (1 + 5));
+    let search = format!(
+        "base: {{strategy: smartkv}}\n{}",
+        blocks[1].split("```").next().unwrap()
+    );
+    fs::write(&study.grid, search).unwrap();
+    let grid = smartkv::experiment::Grid::load(study.grid()).unwrap();
+    assert_eq!(grid.file.search.clone().unwrap().draw, Some(16));
+    assert_eq!(grid.draw(16, 0).unwrap().len(), 16);
+}
+
+#[test]
 fn shipped_grids_expand() {
     let grids = json(&crate::program::run(&["sweep", "list", "--json"]));
     let grids = grids["grids"].as_array().unwrap();
@@ -221,7 +301,10 @@ fn shipped_grids_expand() {
         let grid = smartkv::experiment::Grid::load(grid["name"].as_str().unwrap()).unwrap();
         assert!(grid.file.title.is_some(), "{} has no title", grid.name);
         assert!(grid.seeds().unwrap().len() >= 3, "{}", grid.name);
-        let cells = grid.combinations().unwrap();
+        let cells = match &grid.file.search {
+            None => grid.combinations().unwrap(),
+            Some(search) => grid.draw(search.draw.unwrap(), search.seed).unwrap(),
+        };
         assert!(cells.len() >= 9, "{}: {}", grid.name, cells.len());
         for cell in cells {
             // Every value is one that a strategy takes.

@@ -15,7 +15,7 @@ use std::time::Duration;
 fn study() -> Study {
     Study::new(&format!(
         "{}axes: {{strategy: {{{}, smartkv: smartkv}}}}\nseeds: 2\n",
-        base(12, 32),
+        base(12, 60),
         uniform(4)
     ))
 }

@@ -1,6 +1,6 @@
 //! `smartkv sweep run --launcher slurm`: the missing cells as job arrays.
 
-use super::{RunArgs, failures, planned, stop_flag};
+use super::{RunArgs, failures, stop_flag};
 use crate::assets::Policy;
 use crate::cli::output;
 use crate::experiment::launch::{
@@ -70,9 +70,18 @@ impl LaunchArgs {
     }
 }
 
-/// Submits what is missing of a grid's plan.
+/// Why a search is not for a cluster.
+pub(super) fn no_search(grid: &Grid) -> anyhow::Error {
+    anyhow::anyhow!(
+        "the grid `{}` is a search, which decides as it goes what to run next: run it with \
+         `--launcher local`",
+        grid.source
+    )
+}
+
+/// Submits what is missing of a plan.
 pub(super) fn run(
-    grid: &Grid,
+    plan: &Plan,
     args: &RunArgs,
     store: &Path,
     policy: &Policy,
@@ -81,12 +90,6 @@ pub(super) fn run(
     as_json: bool,
 ) -> anyhow::Result<()> {
     let launch = &args.launch;
-    anyhow::ensure!(
-        grid.file.search.is_none(),
-        "the grid `{}` is a search, which decides as it goes what to run next: run it with \
-         `--launcher local`",
-        grid.source
-    );
     let options = SubmitOptions {
         program: std::env::current_exe().context("cannot find this program")?,
         folder: std::env::current_dir().context("cannot find this folder")?,
@@ -98,21 +101,20 @@ pub(super) fn run(
         extra: launch.sbatch.clone(),
     };
     options.check()?;
-    let plan = planned(grid, policy)?;
     if launch.dry_run {
-        let prepared = prepare(&plan, &Store::at(store), &options)?;
-        return dry_run(&plan, &prepared, &options, as_json);
+        let prepared = prepare(plan, &Store::at(store), &options)?;
+        return dry_run(plan, &prepared, &options, as_json);
     }
     // From here on Ctrl-C ends a command of Slurm, not this program before it has noted what was
     // submitted.
     let stop = stop_flag()?;
     let store = Store::open(store)?;
-    store.keep_plan(&plan)?;
-    let (prepared, submitted) = submit(&plan, &store, &options)?;
-    let told = describe(&plan, &prepared, &submitted);
+    store.keep_plan(plan)?;
+    let (prepared, submitted) = submit(plan, &store, &options)?;
+    let told = describe(plan, &prepared, &submitted);
     if !launch.wait {
         return if as_json {
-            output::json(&object(&plan, &prepared, &submitted, None))
+            output::json(&object(plan, &prepared, &submitted, None))
         } else {
             output::text(&told)
         };
@@ -120,18 +122,18 @@ pub(super) fn run(
     if !as_json {
         output::text(&told)?;
     }
-    let end = waited(&plan, &store, &prepared.standing, &stop)?;
+    let end = waited(plan, &store, &prepared.standing, &stop)?;
     if as_json {
-        output::json(&object(&plan, &prepared, &submitted, Some(&end)))?;
+        output::json(&object(plan, &prepared, &submitted, Some(&end)))?;
     } else {
-        output::text(&format!("{}: {}\n", plan.name, counts(&plan, &end)))?;
+        output::text(&format!("{}: {}\n", plan.name, counts(plan, &end)))?;
     }
     let summary = RunSummary {
         total: plan.cells.len(),
         failed: end.failed.len(),
         ..RunSummary::default()
     };
-    failures(&plan, &summary)?;
+    failures(plan, &summary)?;
     let left = end.lost.len() + end.missing.len();
     if left > 0 {
         return Err(ExperimentError::Incomplete {

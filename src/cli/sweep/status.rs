@@ -36,28 +36,28 @@ pub(super) fn print(
     as_json: bool,
 ) -> anyhow::Result<()> {
     let store = Store::at(store);
-    let names = match plans {
-        [] => store.plan_names()?,
-        // A grid's file is as good a name as its stem.
+    let plans = match plans {
+        [] => {
+            let (plans, others) = store.plans()?;
+            for error in others {
+                let hints = error.hints().join("; ");
+                eprintln!("warning: {error}: {hints}");
+            }
+            plans
+        }
         given => given
             .iter()
-            .map(|name| {
-                if store.plan_file(name).is_file() {
-                    name.clone()
-                } else {
-                    Grid::load(name).map_or(name.clone(), |grid| grid.name)
-                }
-            })
-            .collect(),
+            .map(|name| named(name, &store))
+            .collect::<anyhow::Result<Vec<_>>>()?,
     };
     anyhow::ensure!(
-        !names.is_empty(),
+        !plans.is_empty(),
         "the store {} has no plan: `smartkv sweep plan GRID` makes one",
         store.root().display()
     );
-    let states = names
+    let states = plans
         .iter()
-        .map(|name| state(&store.plan(name)?, &store))
+        .map(|plan| state(plan, &store))
         .collect::<anyhow::Result<Vec<_>>>()?;
     let foreign = foreign(&store)?;
     if as_json {
@@ -117,6 +117,17 @@ fn complete(states: &[State], check: bool) -> anyhow::Result<()> {
     }
 }
 
+/// A plan by its name, or by the file of its grid.
+fn named(name: &str, store: &Store) -> anyhow::Result<Plan> {
+    if store.plan_file(name).is_file() {
+        return Ok(store.plan(name)?);
+    }
+    match Grid::load(name) {
+        Ok(grid) => Ok(store.plan(&grid.name)?),
+        Err(_) => Ok(store.plan(name)?),
+    }
+}
+
 fn state(plan: &Plan, store: &Store) -> anyhow::Result<State> {
     let mut state = State {
         plan: plan.name.clone(),
@@ -147,7 +158,7 @@ fn state(plan: &Plan, store: &Store) -> anyhow::Result<State> {
 /// Records that another version wrote, by schema.
 fn foreign(store: &Store) -> anyhow::Result<BTreeMap<String, usize>> {
     let mut schemas = BTreeMap::new();
-    for schema in store.schemas()? {
+    for (_, schema) in store.schemas()? {
         if schema != CELL_SCHEMA {
             *schemas.entry(schema).or_insert(0) += 1;
         }

@@ -21,7 +21,43 @@ pub(super) enum Values {
     /// One after another.
     Listed(Vec<Choice>),
     /// Any number between two: only a random search can draw from it.
-    Between { from: f64, to: f64, log: bool },
+    Between(Range),
+}
+
+/// Numbers between two.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Range {
+    from: f64,
+    to: f64,
+    log: bool,
+    /// Written with whole numbers, and so it gives whole numbers.
+    whole: bool,
+}
+
+impl Range {
+    /// The number a share of the way from one end to the other.
+    pub(super) fn at(&self, share: f64) -> Value {
+        number_value(self.between(share), self.whole)
+    }
+
+    fn between(&self, share: f64) -> f64 {
+        if self.log {
+            (self.from.ln() + (self.to.ln() - self.from.ln()) * share).exp()
+        } else {
+            self.from + (self.to - self.from) * share
+        }
+    }
+
+    /// How far on the way a number is; `None` outside.
+    pub(super) fn share(&self, number: f64) -> Option<f64> {
+        let inside = (self.from..=self.to).contains(&number);
+        let way = if self.log {
+            (number.ln() - self.from.ln()) / (self.to.ln() - self.from.ln())
+        } else {
+            (number - self.from) / (self.to - self.from)
+        };
+        inside.then_some(if way.is_finite() { way } else { 0.0 })
+    }
 }
 
 /// Most values of one range: more is a slip of a step.
@@ -38,7 +74,7 @@ impl Axis {
                 };
                 Values::Listed(list.iter().map(choice).collect())
             }
-            Value::Object(map) if map.contains_key("from") || map.contains_key("to") => range(map)?,
+            Value::Object(map) if is_range(map) => range(map)?,
             Value::Object(named) => {
                 let choice = |(name, value): (&String, &Value)| Choice {
                     label: name.clone().into(),
@@ -108,8 +144,18 @@ pub(super) fn plain(label: &Value) -> String {
         .map_or_else(|| label.to_string(), str::to_string)
 }
 
+/// What a range is written with.
+const RANGE: [&str; 5] = ["from", "to", "step", "count", "scale"];
+
+/// Whether it is a range and not named values, one of which may be called `from`.
+fn is_range(map: &Map<String, Value>) -> bool {
+    let ends = ["from", "to"].iter().filter_map(|key| map.get(*key));
+    let numbers = ends.clone().all(Value::is_number) && ends.clone().count() > 0;
+    numbers || (ends.count() > 0 && map.keys().all(|key| RANGE.contains(&key.as_str())))
+}
+
 fn range(map: &Map<String, Value>) -> Result<Values, String> {
-    let known = ["from", "to", "step", "count", "scale"];
+    let known = RANGE;
     if let Some(key) = map.keys().find(|key| !known.contains(&key.as_str())) {
         return Err(format!("`{key}`: a range has {}", known.join(", ")));
     }
@@ -133,9 +179,15 @@ fn range(map: &Map<String, Value>) -> Result<Values, String> {
         _ => return Err("`scale`: expected linear or log".to_string()),
     };
     let whole = |key: &str| map.get(key).is_none_or(|v| v.is_i64() || v.is_u64());
+    let range = Range {
+        from,
+        to,
+        log,
+        whole: whole("from") && whole("to") && whole("step"),
+    };
     let (step, count) = (number("step")?, number("count")?);
     let values: Vec<f64> = match (step, count) {
-        (None, None) => return Ok(Values::Between { from, to, log }),
+        (None, None) => return Ok(Values::Between(range)),
         (Some(_), Some(_)) => return Err("expected `step` or `count`, not both".to_string()),
         (Some(step), None) if log => {
             return Err(format!("`step` = {step} on a log scale: expected `count`"));
@@ -158,32 +210,26 @@ fn range(map: &Map<String, Value>) -> Result<Values, String> {
                 return Err(format!("`count` = {count}: expected 2 to {MOST}"));
             };
             let share = |index| f64::from(index) / f64::from(count - 1);
-            let values = (0..count).map(|index| between(from, to, log, share(index)));
-            values.collect()
+            (0..count)
+                .map(|index| range.between(share(index)))
+                .collect()
         }
     };
-    let integers = whole("from") && whole("step") && whole("to") && !log && count.is_none();
     let choice = |value: f64| {
-        let value = number_value(value, integers);
+        let value = number_value(value, range.whole);
         Choice {
             label: value.clone(),
             value,
         }
     };
-    Ok(Values::Listed(values.into_iter().map(choice).collect()))
-}
-
-/// The number a share `at` of the way from one to the other.
-pub(super) fn between(from: f64, to: f64, log: bool, at: f64) -> f64 {
-    if log {
-        (from.ln() + (to.ln() - from.ln()) * at).exp()
-    } else {
-        from + (to - from) * at
-    }
+    let mut choices: Vec<Choice> = values.into_iter().map(choice).collect();
+    // Whole numbers may meet.
+    choices.dedup();
+    Ok(Values::Listed(choices))
 }
 
 /// A number without the last digits that arithmetic leaves: 0.3, not 0.30000000000000004.
-pub(super) fn number_value(value: f64, integer: bool) -> Value {
+fn number_value(value: f64, integer: bool) -> Value {
     let short = if integer {
         format!("{value:.0}")
     } else {
@@ -202,7 +248,7 @@ mod tests {
     fn labels(written: &Value) -> Vec<Value> {
         match Axis::parse("x", written).unwrap().values {
             Values::Listed(choices) => choices.into_iter().map(|c| c.label).collect(),
-            Values::Between { .. } => panic!("listed"),
+            Values::Between(_) => panic!("listed"),
         }
     }
 
@@ -217,8 +263,16 @@ mod tests {
             [json!(8), json!(36), json!(64)]
         );
         assert_eq!(
+            labels(&json!({"from": 1.0, "to": 2, "count": 3})),
+            [json!(1.0), json!(1.5), json!(2.0)]
+        );
+        assert_eq!(
+            labels(&json!({"from": 1, "to": 2, "count": 4})),
+            [json!(1), json!(2)]
+        );
+        assert_eq!(
             labels(&json!({"from": 1, "to": 100, "count": 3, "scale": "log"})),
-            [json!(1.0), json!(10.0), json!(100.0)]
+            [json!(1), json!(10), json!(100)]
         );
     }
 

@@ -1,6 +1,6 @@
 //! From axes to combinations.
 
-use super::axis::{Axis, Values, between, number_value, plain};
+use super::axis::{Axis, Values, plain};
 use super::patch::patch;
 use super::{Grid, When};
 use crate::config::Assignment;
@@ -9,6 +9,9 @@ use crate::experiment::settings::EvalFile;
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Map, Value};
+
+/// How often a search draws for each combination that is asked for.
+const TRIES: usize = 20;
 
 /// The axis of named variants.
 const VARIANT: &str = "variant";
@@ -49,7 +52,22 @@ impl Together {
     fn len(&self) -> Option<usize> {
         match &self.0.first()?.values {
             Values::Listed(choices) => Some(choices.len()),
-            Values::Between { .. } => None,
+            Values::Between(_) => None,
+        }
+    }
+
+    /// The choice with these labels: its index, and for ranges without steps the share of the way.
+    fn find(&self, labels: &Map<String, Value>) -> Option<(usize, f64)> {
+        let first = self.0.first()?;
+        let wanted = labels.get(&first.name)?;
+        match &first.values {
+            Values::Listed(choices) => {
+                let index = choices
+                    .iter()
+                    .position(|choice| same(&choice.label, wanted))?;
+                Some((index, 0.0))
+            }
+            Values::Between(range) => Some((0, range.share(wanted.as_f64()?)?)),
         }
     }
 
@@ -61,8 +79,8 @@ impl Together {
                     let choice = &choices[index];
                     (choice.label.clone(), choice.value.clone())
                 }
-                Values::Between { from, to, log } => {
-                    let value = number_value(between(*from, *to, *log, share), false);
+                Values::Between(range) => {
+                    let value = range.at(share);
                     (value.clone(), value)
                 }
             };
@@ -102,6 +120,9 @@ fn dimensions(grid: &Grid) -> Result<Vec<Together>, ExperimentError> {
     }
     for (index, zip) in file.zip.iter().enumerate() {
         let part = format!("zip[{index}]");
+        if zip.is_empty() {
+            return Err(grid.refuse(part, "has no axes: expected fields and their values"));
+        }
         let axes = zip
             .iter()
             .map(|(name, values)| grid.axis(&part, name, values));
@@ -142,6 +163,9 @@ fn dimensions(grid: &Grid) -> Result<Vec<Together>, ExperimentError> {
 /// The axes that belong to some combinations only.
 fn conditional(grid: &Grid, index: usize, when: &When) -> Result<Vec<Together>, ExperimentError> {
     let part = format!("when[{index}].axes");
+    if when.axes.contains_key(SEED) {
+        return Err(grid.refuse(part, "seeds stand under `seeds`"));
+    }
     let axes = when.axes.iter();
     axes.map(|(name, values)| Ok(Together(vec![grid.axis(&part, name, values)?])))
         .collect()
@@ -164,7 +188,10 @@ pub(super) fn axis_names(grid: &Grid) -> Result<Vec<String>, ExperimentError> {
 }
 
 /// Whether `labels` are what `condition` asks: for each axis one value, or one of a list.
-fn meets(labels: &Map<String, Value>, condition: &Map<String, Value>) -> bool {
+pub(in crate::experiment) fn is_called(
+    labels: &Map<String, Value>,
+    condition: &Map<String, Value>,
+) -> bool {
     condition.iter().all(|(axis, wanted)| {
         let Some(label) = labels.get(axis) else {
             return false;
@@ -189,7 +216,11 @@ fn check_condition(
     part: &str,
     condition: &Map<String, Value>,
 ) -> Result<(), ExperimentError> {
-    let known = axis_names(grid)?;
+    // Seeds are not told apart: each combination runs with all of them.
+    let known: Vec<String> = axis_names(grid)?
+        .into_iter()
+        .filter(|axis| axis != SEED)
+        .collect();
     match condition.keys().find(|axis| !known.contains(axis)) {
         Some(axis) => {
             let reason = format!("no axis `{axis}`: expected one of {}", known.join(", "));
@@ -213,7 +244,7 @@ fn product(
                 .first()
                 .map_or_else(String::new, |axis| axis.name.clone());
             let reason = "a range without `step` or `count`, which only a random search can draw \
-                          from: expected one of them, or `search: {cells: N}`";
+                          from: expected one of them, or `search: {draw: N}`";
             return Err(grid.refuse(name, reason));
         };
         let chosen = |point: &Point, index| {
@@ -221,6 +252,7 @@ fn product(
             together.choose(index, 0.0, &mut point);
             point
         };
+        grid.check_count(points.len().saturating_mul(count))?;
         points = points
             .iter()
             .flat_map(|point| (0..count).map(move |index| chosen(point, index)))
@@ -246,7 +278,7 @@ fn with_conditions(
         let mut met = false;
         let mut next = Vec::with_capacity(points.len());
         for mut point in points {
-            if !meets(&point.labels, &when.r#if) {
+            if !is_called(&point.labels, &when.r#if) {
                 next.push(point);
                 continue;
             }
@@ -269,7 +301,7 @@ fn without_excluded(grid: &Grid, mut points: Vec<Point>) -> Result<Vec<Point>, E
         let part = format!("exclude[{index}]");
         check_condition(grid, &part, excluded)?;
         let before = points.len();
-        points.retain(|point| !meets(&point.labels, excluded));
+        points.retain(|point| !is_called(&point.labels, excluded));
         if points.len() == before && grid.file.search.is_none() {
             return Err(grid.refuse(part, "no combination is like that"));
         }
@@ -280,8 +312,42 @@ fn without_excluded(grid: &Grid, mut points: Vec<Point>) -> Result<Vec<Point>, E
     Ok(points)
 }
 
+/// What is wrong with assignments of which one is lost.
+fn assigned_twice(values: &[(String, Value)]) -> Option<String> {
+    let covers = |outer: &str, inner: &str| {
+        inner
+            .strip_prefix(outer)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    for (index, (path, _)) in values.iter().enumerate() {
+        for (earlier, _) in &values[..index] {
+            // A field of what was assigned whole before is a change of it.
+            // Fields of a strategy are put into whichever it is.
+            if covers(path, earlier) && !(path == "strategy" && earlier != path) {
+                return Some(if path == earlier {
+                    format!("`{path}` is assigned twice")
+                } else {
+                    format!("`{earlier}` is assigned and then `{path}` as a whole")
+                });
+            }
+        }
+    }
+    None
+}
+
 fn finish(grid: &Grid, points: Vec<Point>) -> Result<Vec<Combination>, ExperimentError> {
     let combination = |point: Point| {
+        if let Some(twice) = assigned_twice(&point.values) {
+            let labels = written(&point.labels);
+            return Err(ExperimentError::Cell {
+                grid: grid.source.clone(),
+                labels,
+                reason: twice,
+                hints: vec![
+                    "one of them would be lost, and labels would lie: leave one out".into(),
+                ],
+            });
+        }
         let patched = patch(&grid.file.base, &point.values).map_err(|(path, reason)| {
             // An axis is named as one; what a variant assigns, with the variant.
             let axis = if point.labels.contains_key(&path) {
@@ -323,6 +389,7 @@ pub(super) fn seeded(
     more: &[(String, Value)],
 ) -> Result<Vec<Combination>, ExperimentError> {
     let seeds = grid.seeds()?;
+    grid.check_count(combinations.len().saturating_mul(seeds.len()))?;
     let points = combinations.iter().flat_map(|combination| {
         seeds.iter().map(move |seed| {
             let mut point = Point {
@@ -338,11 +405,41 @@ pub(super) fn seeded(
     finish(grid, points.collect())
 }
 
+/// The combination with these labels, on the grid or, where an axis is a range, between.
+pub(super) fn named(
+    grid: &Grid,
+    labels: &Map<String, Value>,
+) -> Result<Combination, ExperimentError> {
+    let refuse = |reason: String| grid.refuse("baseline", format!("{}: {reason}", written(labels)));
+    let mut pick = |mut point: Point, axes: &[Together]| {
+        for together in axes {
+            let (index, share) = together.find(labels).ok_or_else(|| {
+                let names: Vec<&str> = together.0.iter().map(|a| a.name.as_str()).collect();
+                refuse(format!(
+                    "expected one of the values of {}",
+                    names.join(", ")
+                ))
+            })?;
+            together.choose(index, share, &mut point);
+        }
+        Ok(vec![point])
+    };
+    let start = pick(Point::default(), &dimensions(grid)?)?;
+    let point = with_conditions(grid, start, &mut pick)?.pop();
+    let point = point.ok_or_else(|| refuse("no cell is called so".to_string()))?;
+    if let Some(axis) = labels.keys().find(|axis| !point.labels.contains_key(*axis)) {
+        return Err(refuse(format!("no axis `{axis}` there")));
+    }
+    let combination = finish(grid, vec![point])?.pop();
+    combination.ok_or_else(|| refuse("no cell is called so".to_string()))
+}
+
 pub(super) fn draw(
     grid: &Grid,
     count: usize,
     seed: u64,
 ) -> Result<Vec<Combination>, ExperimentError> {
+    grid.check_count(count)?;
     let axes = dimensions(grid)?;
     for (index, when) in grid.file.when.iter().enumerate() {
         check_condition(grid, &format!("when[{index}].if"), &when.r#if)?;
@@ -353,7 +450,7 @@ pub(super) fn draw(
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut points: Vec<Point> = Vec::new();
     // Small grids have fewer different points than are asked for.
-    for _ in 0..count.saturating_mul(20) {
+    for _ in 0..count.saturating_mul(TRIES) {
         if points.len() == count {
             break;
         }

@@ -115,9 +115,18 @@ pub(super) fn lay_over(under: &mut Value, over: Value) {
     match (under, over) {
         (Value::Object(under), Value::Object(over)) => {
             for (key, value) in over {
-                // A configuration of another type, or named values, replace what was there.
-                let other = value.get("type").is_some() || value.get("from").is_some();
-                match under.get_mut(&key).filter(|_| !other) {
+                // A configuration replaces what was there.
+                let whole = value.get("type").is_some();
+                match under.get_mut(&key).filter(|_| !whole) {
+                    // An axis or variant is written anew, not mixed with what it was.
+                    Some(Value::Object(slot)) if key == "axes" || key == "variants" => {
+                        match value {
+                            Value::Object(over) => slot.extend(over),
+                            other => {
+                                under.insert(key, other);
+                            }
+                        }
+                    }
                     Some(slot) => lay_over(slot, value),
                     None => {
                         under.insert(key, value);

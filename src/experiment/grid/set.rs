@@ -7,6 +7,7 @@ use std::str::FromStr;
 /// A path into a grid's file and the value to put there.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GridSet {
+    text: String,
     keys: Vec<String>,
     value: Value,
 }
@@ -24,15 +25,30 @@ impl FromStr for GridSet {
         let keys: Vec<&str> = match path.trim().split_once('.') {
             // Names of axes and fields that are assigned have dots of their own.
             Some((part @ ("axes" | "baseline"), name)) => vec![part, name],
+            Some(("variants", rest)) => match rest.split_once('.') {
+                Some((variant, field)) => vec!["variants", variant, field],
+                None => vec!["variants", rest],
+            },
+            Some(("search", rest)) => match rest.split_once('.') {
+                Some((part @ ("tune" | "test" | "at_most"), field)) => vec!["search", part, field],
+                _ => path.trim().split('.').collect(),
+            },
             _ => path.trim().split('.').collect(),
         };
         if keys.iter().any(|key| key.is_empty()) {
             return Err(refuse("the path has an empty part"));
         }
         Ok(Self {
+            text: text.to_string(),
             keys: keys.into_iter().map(str::to_string).collect(),
             value: from_yaml(value, "value").map_err(|error| refuse(&error.to_string()))?,
         })
+    }
+}
+
+impl std::fmt::Display for GridSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
     }
 }
 

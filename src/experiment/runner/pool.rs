@@ -6,8 +6,10 @@ use crate::experiment::failure::{Failure, FailureClass};
 use crate::experiment::plan::{Plan, PlannedCell};
 use crate::experiment::store::{Held, Store};
 use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
-use std::io::Read as _;
+use std::ffi::OsString;
+use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -66,8 +68,46 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// How much of what a process said last is kept for its failure.
 const TAIL: usize = 4096;
 
-struct Running<'a> {
+/// A cell as its process is given it, on standard input.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct HandedCell {
+    /// Name of its plan.
+    pub plan: String,
+    /// The cell.
+    pub cell: PlannedCell,
+}
+
+/// A cell, and how often it had failed when the run began.
+#[derive(Clone, Copy)]
+struct Waiting<'a> {
     cell: &'a PlannedCell,
+    attempts: u32,
+}
+
+impl Waiting<'_> {
+    /// What became of the cell since the run began, if anything did.
+    fn ended(&self, store: &Store) -> Result<Option<CellOutcome>, ExperimentError> {
+        Ok(match store.held(&self.cell.id)? {
+            Held::Record(_) => Some(CellOutcome::Cached),
+            Held::Failure(failure) if failure.attempts > self.attempts => {
+                Some(CellOutcome::Failed(failure.class, failure.message))
+            }
+            _ => None,
+        })
+    }
+}
+
+impl RunSummary {
+    fn count(&mut self, outcome: &CellOutcome) {
+        match outcome {
+            CellOutcome::Failed(..) => self.failed += 1,
+            CellOutcome::Done | CellOutcome::Cached => self.done += 1,
+        }
+    }
+}
+
+struct Running<'a> {
+    waiting: Waiting<'a>,
     process: Child,
     said: JoinHandle<String>,
     since: Instant,
@@ -100,15 +140,23 @@ pub fn run_plan(
     };
     let mut queue = VecDeque::new();
     for cell in &plan.cells {
-        match store.held(&cell.id)? {
-            Held::Record(_) => summary.cached += 1,
-            Held::Failure(_) if !options.retry_failed => summary.failed_before += 1,
-            _ => queue.push_back(cell),
-        }
+        let attempts = match store.held(&cell.id)? {
+            Held::Record(_) => {
+                summary.cached += 1;
+                continue;
+            }
+            Held::Failure(_) if !options.retry_failed => {
+                summary.failed_before += 1;
+                continue;
+            }
+            Held::Failure(failure) => failure.attempts,
+            _ => 0,
+        };
+        queue.push_back(Waiting { cell, attempts });
     }
     watch.begin(queue.len());
     let mut running: Vec<Running<'_>> = Vec::new();
-    let mut busy: Vec<(Instant, &PlannedCell)> = Vec::new();
+    let mut busy: Vec<(Instant, Waiting<'_>)> = Vec::new();
     while !(queue.is_empty() && running.is_empty() && busy.is_empty()) {
         if options.stop.load(Ordering::Relaxed) {
             // The processes go with the list.
@@ -122,10 +170,18 @@ pub fn run_plan(
         let now = Instant::now();
         let (ready, later): (Vec<_>, Vec<_>) = busy.into_iter().partition(|(at, _)| *at <= now);
         busy = later;
-        queue.extend(ready.into_iter().map(|(_, cell)| cell));
+        queue.extend(ready.into_iter().map(|(_, waiting)| waiting));
         while running.len() < options.jobs {
-            let Some(cell) = queue.pop_front() else { break };
-            running.push(start(cell, plan, store, options)?);
+            let Some(waiting) = queue.pop_front() else {
+                break;
+            };
+            // Another runner may have come to its end with it meanwhile.
+            if let Some(outcome) = waiting.ended(store)? {
+                summary.count(&outcome);
+                watch.finished(waiting.cell, &outcome, 0.0);
+                continue;
+            }
+            running.push(start(waiting, plan, store, options)?);
         }
         let mut index = 0;
         while index < running.len() {
@@ -136,16 +192,13 @@ pub fn run_plan(
             };
             let ended = running.swap_remove(index);
             let seconds = ended.since.elapsed().as_secs_f64();
-            let cell = ended.cell;
+            let waiting = ended.waiting;
             match outcome(ended, status, store)? {
                 Some(outcome) => {
-                    match outcome {
-                        CellOutcome::Failed(..) => summary.failed += 1,
-                        CellOutcome::Done | CellOutcome::Cached => summary.done += 1,
-                    }
-                    watch.finished(cell, &outcome, seconds);
+                    summary.count(&outcome);
+                    watch.finished(waiting.cell, &outcome, seconds);
                 }
-                None => busy.push((Instant::now() + AGAIN, cell)),
+                None => busy.push((Instant::now() + AGAIN, waiting)),
             }
         }
         thread::sleep(LOOK);
@@ -154,22 +207,24 @@ pub fn run_plan(
 }
 
 fn start<'a>(
-    cell: &'a PlannedCell,
+    waiting: Waiting<'a>,
     plan: &Plan,
     store: &Store,
     options: &RunOptions,
 ) -> anyhow::Result<Running<'a>> {
+    let cell = waiting.cell;
+    let handed = serde_json::to_vec(&HandedCell {
+        plan: plan.name.clone(),
+        cell: cell.clone(),
+    })?;
+    let mut root = OsString::from("--store=");
+    root.push(store.root());
     let mut command = Command::new(&options.program);
     command
-        .arg("cell")
-        .arg(cell.id.as_ref())
-        .arg("--plan")
-        .arg(&plan.name)
-        .arg("--store")
-        .arg(store.root())
-        .arg("--threads")
-        .arg(options.threads.to_string())
-        .stdin(Stdio::null())
+        .args(["cell", "-"])
+        .arg(root)
+        .arg(format!("--threads={}", options.threads))
+        .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
     if options.offline {
@@ -180,6 +235,11 @@ fn start<'a>(
     let mut process = command
         .spawn()
         .with_context(|| format!("cannot start {}", options.program.display()))?;
+    // The plan's file may be written anew while its cells run. A process that ends at once says
+    // why by itself.
+    if let Some(mut to) = process.stdin.take() {
+        let _ = to.write_all(&handed);
+    }
     let mut from = process.stderr.take();
     let said = thread::spawn(move || {
         let (mut tail, mut part) = (Vec::new(), [0; TAIL]);
@@ -191,7 +251,7 @@ fn start<'a>(
         String::from_utf8_lossy(&tail).trim().to_string()
     });
     Ok(Running {
-        cell,
+        waiting,
         process,
         said,
         since: Instant::now(),
@@ -206,7 +266,7 @@ fn outcome(
 ) -> anyhow::Result<Option<CellOutcome>> {
     let said = std::mem::replace(&mut ended.said, thread::spawn(String::new));
     let said = said.join().unwrap_or_default();
-    let cell = ended.cell;
+    let cell = ended.waiting.cell;
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     if code == Some(EXIT_BUSY) {
         return Ok(None);
@@ -221,13 +281,11 @@ fn outcome(
         }
         .into());
     }
-    match store.held(&cell.id)? {
-        Held::Record(_) => return Ok(Some(CellOutcome::Done)),
-        // The process has recorded its failure.
-        Held::Failure(failure) if code == Some(1) => {
-            return Ok(Some(CellOutcome::Failed(failure.class, failure.message)));
-        }
-        _ => {}
+    // What the process has recorded.
+    match ended.waiting.ended(store)? {
+        Some(CellOutcome::Cached) => return Ok(Some(CellOutcome::Done)),
+        Some(failed) => return Ok(Some(failed)),
+        None => {}
     }
     let (class, what) = match (code, signal(status)) {
         (Some(101), _) => (FailureClass::Panic, "the process panicked".to_string()),
@@ -239,12 +297,13 @@ fn outcome(
             FailureClass::Killed,
             format!("the process was ended by signal {signal}"),
         ),
+        // It never came to the cell: that is no failure of the cell.
         (code, None) => {
             let code = code.map_or("no exit code".into(), |code| format!("exit code {code}"));
-            (
-                FailureClass::Other,
-                format!("the process ended with {code} and no record"),
-            )
+            anyhow::bail!(
+                "a process for cell {} ended with {code}: {said}",
+                cell.name()
+            );
         }
     };
     let error = if said.is_empty() {

@@ -58,6 +58,10 @@ pub(super) fn judge(
                 why = Some(error);
                 None
             }
+            Ok((_, Better::Neither)) => {
+                why = Some(format!("`{}` has no better side", search.metric));
+                None
+            }
             Ok((score, way)) => {
                 better = way;
                 Some(score)
