@@ -10,8 +10,8 @@ use super::output;
 use super::track::TrackArgs;
 use crate::assets::Policy;
 use crate::experiment::{
-    ExperimentError, Grid, GridFile, GridSet, Inputs, Plan, RunOptions, RunSummary, SHIPPED_GRIDS,
-    Store, first_rung, run_plan,
+    ExperimentError, Grid, GridSet, Inputs, Plan, RunOptions, RunSummary, SHIPPED_GRIDS, Store,
+    first_rung, run_plan,
 };
 use anyhow::Context as _;
 use clap::Subcommand;
@@ -129,27 +129,11 @@ pub(super) fn run(
         SweepCommand::Run(run) | SweepCommand::Retry(run) => {
             let retry = matches!(args.command, SweepCommand::Retry(_));
             let slurm = run.launch.is_slurm(run.pool.jobs)?;
-            // Nothing is made by a dry run.
-            let store = if slurm {
-                Store::at(&args.store)
-            } else {
-                Store::open(&args.store)?
-            };
             let plan = match run.grid.load() {
-                Ok(Grid {
-                    file:
-                        GridFile {
-                            search: Some(_), ..
-                        },
-                    ..
-                }) if retry => anyhow::bail!(
-                    "{}: a search has a plan a rung: expected one of them, such as \
-                     `smartkv sweep retry NAME.rung-1`",
-                    run.grid.name
-                ),
                 Ok(grid) => match &grid.file.search {
-                    Some(_) if slurm => return Err(launch::no_search(&grid)),
+                    Some(_) if slurm || retry => return Err(no_rungs(&grid, retry)),
                     Some(how) => {
+                        let store = Store::open(&args.store)?;
                         return search::run(
                             &grid, how, &store, &run.pool, policy, threads, as_json,
                         );
@@ -157,7 +141,7 @@ pub(super) fn run(
                     None => planned(&grid, policy)?,
                 },
                 // The name of a plan in the store, such as that of a rung.
-                Err(error) => match store.plan(&run.grid.name) {
+                Err(error) => match Store::at(&args.store).plan(&run.grid.name) {
                     Ok(plan) if run.grid.sets.is_empty() => plan,
                     _ => return Err(error),
                 },
@@ -165,6 +149,7 @@ pub(super) fn run(
             if slurm {
                 return launch::run(&plan, run, &args.store, policy, threads, retry, as_json);
             }
+            let store = Store::open(&args.store)?;
             let summary = execute(&plan, &store, &run.pool, policy, threads, retry)?;
             if as_json {
                 output::json(&json!({
@@ -181,6 +166,23 @@ pub(super) fn run(
         SweepCommand::Gc { unplanned, dry_run } => gc(&args.store, *unplanned, *dry_run, as_json),
         SweepCommand::List => list(as_json),
     }
+}
+
+/// A search is many plans, and decides as it goes.
+fn no_rungs(grid: &Grid, retry: bool) -> anyhow::Error {
+    let name = &grid.name;
+    if retry {
+        return anyhow::anyhow!(
+            "{}: a search has a plan a rung: expected one of them, such as `smartkv sweep retry \
+             {name}.rung-1`",
+            grid.source
+        );
+    }
+    anyhow::anyhow!(
+        "the grid `{}` is a search, which decides as it goes what to run next: run it with \
+         `--launcher local`",
+        grid.source
+    )
 }
 
 impl GridArgs {

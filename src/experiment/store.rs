@@ -7,7 +7,7 @@ mod rubbish;
 pub(super) use disk::discard;
 pub use lock::CellLock;
 
-use disk::{entries, read, write_json, write_text};
+use disk::{entries, read, write_json, write_whole};
 
 use super::cell::{Cell, CellId, canonical};
 use super::error::ExperimentError;
@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use smartkv_analysis::store::layout::{Layout, PLAN_SCHEMA};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// A finished cell on disk: only what repeats.
@@ -132,6 +133,11 @@ impl Store {
                 source,
             }),
         }
+    }
+
+    /// Where it keeps what.
+    pub(super) fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     /// The folder.
@@ -390,11 +396,6 @@ impl Store {
         Ok(schemas)
     }
 
-    /// Where it keeps what.
-    pub(super) fn layout(&self) -> &Layout {
-        &self.layout
-    }
-
     /// Writes JSON, whole or not at all.
     pub(super) fn write(path: &Path, value: &impl Serialize) -> Result<(), ExperimentError> {
         write_json(path, value).map_err(|source| unwritten(path, source))
@@ -402,7 +403,7 @@ impl Store {
 
     /// Writes a text, whole or not at all.
     pub(super) fn write_text(path: &Path, text: &str) -> Result<(), ExperimentError> {
-        write_text(path, text).map_err(|source| unwritten(path, source))
+        write_whole(path, text).map_err(|source| unwritten(path, source))
     }
 
     /// The text of a file that may not be there.
@@ -411,7 +412,7 @@ impl Store {
     }
 }
 
-fn unwritten(path: &Path, source: std::io::Error) -> ExperimentError {
+fn unwritten(path: &Path, source: io::Error) -> ExperimentError {
     ExperimentError::Store {
         what: "write",
         path: path.to_path_buf(),

@@ -151,6 +151,7 @@ fn where_data_lies_is_no_part_of_the_id() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a list of what is refused")]
 fn what_is_no_grid_is_refused_by_name() {
     let study = Study::new("");
     let file = |name: &str, text: &str| fs::write(study.folder.path().join(name), text).unwrap();

@@ -7,7 +7,7 @@ use crate::experiment::launch::{
     LaunchError, Prepared, Standing, SubmitOptions, Submitted, WaitWatch, prepare, quoted, ranges,
     submit, wait,
 };
-use crate::experiment::{ExperimentError, Grid, Plan, RunSummary, Store};
+use crate::experiment::{ExperimentError, Plan, RunSummary, Store};
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use std::cell::RefCell;
@@ -68,15 +68,6 @@ impl LaunchArgs {
         }
         Ok(false)
     }
-}
-
-/// Why a search is not for a cluster.
-pub(super) fn no_search(grid: &Grid) -> anyhow::Error {
-    anyhow::anyhow!(
-        "the grid `{}` is a search, which decides as it goes what to run next: run it with \
-         `--launcher local`",
-        grid.source
-    )
 }
 
 /// Submits what is missing of a plan.
