@@ -7,10 +7,10 @@ pub use inputs::Inputs;
 pub use run::{CellResult, run_cell};
 
 use super::settings::EvalSettings;
-use crate::assets::sha256_bytes;
 use crate::config::{CalibrationOrigin, StrategySpec, TaskSpec};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use smartkv_analysis::store::digest;
 use smartkv_core::{Budget, Prefill};
 use smartkv_eval::task::{Source, TaskOptions};
 use smartkv_eval::tasks::Needle;
@@ -175,8 +175,7 @@ impl Cell {
             task["name"] = Value::Null;
             nameless_data(task);
         }
-        let digest = sha256_bytes(canonical(&identity).as_bytes());
-        CellId(digest[..DIGITS].to_string())
+        CellId(digest(&identity)[..DIGITS].to_string())
     }
 
     /// The strategy, built again.
@@ -232,12 +231,4 @@ impl TasksMeasure {
         };
         self.tasks.iter().map(spec).collect()
     }
-}
-
-/// JSON with sorted keys and no white space: equal values give equal text.
-#[must_use]
-pub fn canonical(value: &Value) -> String {
-    let mut sorted = value.clone();
-    sorted.sort_all_objects();
-    sorted.to_string()
 }

@@ -25,7 +25,7 @@ mod tasks;
 pub use calibrate::{CalibrationRun, calibrate, check_calibratable};
 pub use cell::{
     CELL_SCHEMA, Cell, CellId, CellModel, CellResult, CellStrategy, CellTask, CellText,
-    EvalMeasure, Inputs, Measure, TasksMeasure, canonical, run_cell,
+    EvalMeasure, Inputs, Measure, TasksMeasure, run_cell,
 };
 pub use compare::{Candidate, CompareRecord, Comparison, Row, RowResult, compare};
 pub use error::{ExperimentError, store_error};

@@ -9,13 +9,13 @@ pub use lock::CellLock;
 
 use disk::{entries, read, write_json, write_whole};
 
-use super::cell::{Cell, CellId, canonical};
+use super::cell::{Cell, CellId};
 use super::error::ExperimentError;
 use super::failure::Failure;
 use super::plan::Plan;
-use crate::assets::sha256_bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use smartkv_analysis::store::digest;
 use smartkv_analysis::store::layout::{Layout, PLAN_SCHEMA};
 use std::fs;
 use std::io;
@@ -45,7 +45,7 @@ impl CellRecord {
             schema: cell.schema.clone(),
             id: cell.id(),
             cell: cell.clone(),
-            result_sha256: sha256_bytes(canonical(&result).as_bytes()),
+            result_sha256: digest(&result),
             result,
         }
     }
@@ -55,8 +55,8 @@ impl CellRecord {
         if self.id != *id || self.cell.id() != *id {
             return Some("it is of another cell");
         }
-        let digest = sha256_bytes(canonical(&self.result).as_bytes());
-        (digest != self.result_sha256).then_some("its result does not match its digest")
+        (digest(&self.result) != self.result_sha256)
+            .then_some("its result does not match its digest")
     }
 }
 

@@ -279,6 +279,7 @@ struct LeftOut {
     absent: Vec<String>,
     elsewhere: Vec<String>,
     zero: Vec<String>,
+    incomplete: Vec<String>,
 }
 
 impl LeftOut {
@@ -294,6 +295,7 @@ impl LeftOut {
             listed(self.absent, format!("without {metric}")),
             listed(self.elsewhere, "at no number of the axis".into()),
             listed(self.zero, zero),
+            listed(self.incomplete, "lacks seeds that other rows have".into()),
         ]
         .into_iter()
         .flatten()

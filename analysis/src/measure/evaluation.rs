@@ -20,7 +20,7 @@ enum Of {
 /// One number: its name, unit, direction and place, and where its samples are.
 struct Field(&'static str, &'static str, Better, &'static str, Of);
 
-const BYTES: [Field; 10] = {
+const BYTES: [Field; 9] = {
     use Better::{Lower, Neither};
     [
         Field("ratio", "", Lower, "/cache/ratio", Of::Nothing),
@@ -44,13 +44,6 @@ const BYTES: [Field; 10] = {
             "bytes",
             Lower,
             "/cache/peak_bytes",
-            Of::Nothing,
-        ),
-        Field(
-            "allocated_bytes",
-            "bytes",
-            Lower,
-            "/cache/allocated_bytes",
             Of::Nothing,
         ),
         Field(

@@ -27,6 +27,13 @@ pub(super) fn read(run: &RunRecord, simulated: bool) -> Vec<Measurement> {
             decode.zip(f16).map(|(own, f16)| own / f16),
         ),
         ("seconds", "s", Better::Neither, at("/seconds")),
+        // What the system gave for the cache's buffers, which depends on what ran before.
+        (
+            "allocated_bytes",
+            "bytes",
+            Better::Lower,
+            at("/allocated_bytes"),
+        ),
         (
             "peak_resident_bytes",
             "bytes",

@@ -5,8 +5,10 @@ use crate::error::Result;
 use crate::figure::{AxisScale, Estimate, Pareto, ParetoPoint, ParetoSeries, Width};
 use crate::figures::{Data, Drawing, words};
 use crate::front::SWEPT;
+use crate::group::Row;
 use crate::label::Labels;
 use crate::measure::{Kind, Metric};
+use crate::ranking::incomplete;
 use crate::summary::Summary;
 
 /// Rows whose bytes differ by less than this factor are not told apart by them.
@@ -68,7 +70,14 @@ fn of_setting(
     let rows = &settings[place];
     let quality = words::metric_axis(metric);
     let (mut left_out, mut points) = (LeftOut::default(), Vec::new());
-    for (&row, name) in rows.iter().zip(cx.row_names(rows)) {
+    // A row that lacks a seed is a mean over other windows: on no front with the others.
+    let own: Vec<&Row<'_>> = rows.iter().map(|&row| &cx.rows[row]).collect();
+    let lacks = incomplete(&own, &[bytes, metric]);
+    for ((&row, name), lacks) in rows.iter().zip(cx.row_names(rows)).zip(lacks) {
+        if lacks {
+            left_out.incomplete.push(name);
+            continue;
+        }
         let held = cx.summary(&cx.rows[row], bytes)?;
         let lost = cx.summary(&cx.rows[row], metric)?;
         match (held, lost) {
