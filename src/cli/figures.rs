@@ -155,6 +155,7 @@ pub(super) fn run(args: &FiguresArgs, as_json: bool) -> anyhow::Result<()> {
     };
     let mut made: Vec<Made> = Vec::new();
     let mut listed = Vec::new();
+    let mut failed = None;
     for Drawn { from, drawings } in &drawn {
         for drawing in drawings {
             for sentence in &drawing.left_out {
@@ -168,7 +169,15 @@ pub(super) fn run(args: &FiguresArgs, as_json: bool) -> anyhow::Result<()> {
             let mut formats = vec![Format::Svg, Format::Pdf, Format::Png];
             formats.retain(wanted);
             let provenance = provenance || args.provenance;
-            let own = folder::make(drawing, from, &recipe, &formats, provenance)?;
+            let own = match folder::make(drawing, from, &recipe, &formats, provenance) {
+                Ok(own) => own,
+                // The others are drawn all the same.
+                Err(error) => {
+                    eprintln!("warning: {error}");
+                    failed = failed.or(Some(error));
+                    continue;
+                }
+            };
             listed.push(json!({
                 "name": drawing.name,
                 "kind": drawing.kind.name(),
@@ -182,13 +191,13 @@ pub(super) fn run(args: &FiguresArgs, as_json: bool) -> anyhow::Result<()> {
     }
     folder::write(&args.out, &made)?;
     if as_json {
-        return output::json(&json!({
+        output::json(&json!({
             "schema": "smartkv.figures/1",
             "out": args.out,
             "figures": listed,
-        }));
+        }))?;
     }
-    for own in &made {
+    for own in made.iter().filter(|_| !as_json) {
         let endings: Vec<&str> = own
             .files
             .iter()
@@ -197,7 +206,10 @@ pub(super) fn run(args: &FiguresArgs, as_json: bool) -> anyhow::Result<()> {
         let path = args.out.join(&own.name);
         eprintln!("wrote {}.{{{}}}", path.display(), endings.join(","));
     }
-    Ok(())
+    match failed {
+        Some(error) => Err(error.into()),
+        None => Ok(()),
+    }
 }
 
 fn bootstrap(args: &FiguresArgs) -> Bootstrap {

@@ -40,7 +40,7 @@ fn attempt(score: f64, text: &str, nll: f64) -> Value {
 
 fn sample(part: &str, index: usize, context: usize, f16: (f64, f64), own: (f64, f64)) -> Value {
     value!({
-        "part": part, "index": index, "fingerprint": "x", "id": format!("id-{index}"),
+        "part": part, "index": index, "fingerprint": format!("{part}-{index}"), "id": format!("id-{index}"),
         "context_tokens": context, "question_tokens": 5, "answers": ["blue"], "control": null,
         "attempts": [attempt(f16.0, "blue", f16.1), attempt(own.0, "green", own.1)],
     })
@@ -137,6 +137,19 @@ fn cells_and_folders_are_read_as_what_they_hold() {
     assert_eq!(array(&record["files"]).len(), 1);
     assert_eq!(record["files"][0]["schema"], "smartkv.cell/1");
     assert_eq!(number(&group(&record, "all", "")["n"]), 4.0);
+    // The same samples once more are no more samples, and those of another model are apart.
+    let again = file(folder.path(), "again.json", tasks().to_string());
+    let record = json(&run(&errors(&[store, &again, "--json"])));
+    assert_eq!(number(&group(&record, "all", "")["n"]), 4.0);
+    let mut other = tasks();
+    other["model"] = "other".into();
+    let other = file(folder.path(), "other.json", other.to_string());
+    let record = json(&run(&errors(&[&again, &other, "--json"])));
+    let all = array(&record["samples"])
+        .iter()
+        .filter(|g| g["by"] == "all");
+    let names: Vec<&Value> = all.map(|g| &g["strategy"]).collect();
+    assert_eq!(names, ["smartkv @ 0.25 on m", "smartkv @ 0.25 on other"]);
 }
 
 #[test]
@@ -228,7 +241,7 @@ fn what_is_no_record_is_refused() {
         (
             "half.json",
             "{\"schema\": \"smartkv.tasks/1\"}",
-            "it has no `strategies`",
+            "it has no `model`",
         ),
         (
             "cell.json",

@@ -138,7 +138,7 @@ fn what_cannot_be_timed_is_refused() {
     refused(
         1,
         &tiny("latency", &none),
-        &["--rounds 0: expected at least 1"],
+        &["--rounds 0: expected 1 to 10000"],
     );
     let few = ["--prefill-tokens", "100", "--tokens", "4"];
     refused(

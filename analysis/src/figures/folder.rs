@@ -63,10 +63,10 @@ pub fn make(
 ) -> Result<Made> {
     let endings: Vec<&str> = formats.iter().map(|format| format.ending()).collect();
     let mut files = render(drawing, recipe.dpi, &endings)?;
-    let written = files.iter().map(|(ending, _)| ending.clone()).collect();
     if provenance {
         files.push((PROVENANCE.into(), json(&Provenance::from(drawing))));
     }
+    let written = files.iter().map(|(ending, _)| ending.clone()).collect();
     files.push((SIDECAR.into(), sidecar(drawing, from, recipe, written)));
     Ok(Made {
         name: drawing.name.clone(),

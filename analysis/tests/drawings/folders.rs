@@ -63,7 +63,10 @@ fn what_was_drawn_is_what_the_records_give() {
     let sidecar: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(sidecar["recipe"]["metric"], "kl_mean");
     assert_eq!(sidecar["cells"], sidecar["data"]["cells"]);
-    assert_eq!(sidecar["files"], serde_json::json!(["svg", "pdf", "png"]));
+    assert_eq!(
+        sidecar["files"],
+        serde_json::json!(["svg", "pdf", "png", "provenance.json"])
+    );
     assert_eq!(sidecar["data"]["series"][1]["name"], "SmartKV");
 }
 

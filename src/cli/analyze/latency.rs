@@ -12,6 +12,9 @@ use smartkv_core::Prefill;
 use smartkv_eval::Windows;
 use std::fmt::Write as _;
 
+/// Most rounds of a run.
+const MOST_ROUNDS: usize = 10_000;
+
 /// Decode tokens with a strategy, with less and less of it, and time every one.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -65,7 +68,11 @@ pub(super) fn run(args: &LatencyArgs, policy: &Policy, as_json: bool) -> anyhow:
         .as_deref()
         .map(str::parse)
         .transpose()?;
-    anyhow::ensure!(args.rounds > 0, "--rounds 0: expected at least 1");
+    anyhow::ensure!(
+        (1..=MOST_ROUNDS).contains(&args.rounds),
+        "--rounds {}: expected 1 to {MOST_ROUNDS}",
+        args.rounds
+    );
     let all = variants(&strategy)?;
     let opened = args.passage.open(policy)?;
     check_calibration(&strategy, args.passage.model(), &opened.loaded.path)?;

@@ -220,7 +220,7 @@ impl Pass<'_> {
             }
         };
         files.retain(|(ending, _)| endings.contains(&ending.as_str()));
-        if here(&PROVENANCE) {
+        if here(&PROVENANCE) || listed(&PROVENANCE) {
             files.push((PROVENANCE.into(), json(&Provenance::from(drawing))));
         }
         let written = sidecar.files.clone();

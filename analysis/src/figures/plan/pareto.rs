@@ -163,7 +163,8 @@ fn curves(cx: &Context<'_>, shown: &[usize]) -> Vec<(String, Vec<usize>)> {
 }
 
 /// What tells a setting from the plan's others; nothing where it is the only one.
-fn facet(cx: &Context<'_>, settings: &[Vec<usize>], place: usize) -> String {
+/// What all rows of a setting have in common and others have not.
+fn common(cx: &Context<'_>, settings: &[Vec<usize>], place: usize) -> String {
     if settings.len() == 1 {
         return String::new();
     }
@@ -174,10 +175,24 @@ fn facet(cx: &Context<'_>, settings: &[Vec<usize>], place: usize) -> String {
         .into_iter()
         .filter(|axis| !own.contains(axis) && !WITHIN.contains(&axis.as_str()));
     let label = |axis: &String| words::label(axis, cx.rows[settings[place][0]].labels.get(axis));
-    let text = fixed.map(label).collect::<Vec<_>>().join(", ");
-    if text.is_empty() {
-        format!("protocol {}", place + 1)
-    } else {
-        text
+    fixed.map(label).collect::<Vec<_>>().join(", ")
+}
+
+/// The same, with a number where labels do not tell protocols apart, as those of variants.
+fn facet(cx: &Context<'_>, settings: &[Vec<usize>], place: usize) -> String {
+    let text = common(cx, settings, place);
+    let others = (0..settings.len()).filter(|&other| other != place);
+    if settings.len() > 1
+        && others
+            .clone()
+            .any(|other| common(cx, settings, other) == text)
+    {
+        let number = format!("protocol {}", place + 1);
+        return if text.is_empty() {
+            number
+        } else {
+            format!("{text}, {number}")
+        };
     }
+    text
 }

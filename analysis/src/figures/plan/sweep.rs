@@ -121,7 +121,16 @@ fn along(cx: &Context<'_>, axis: &String, metric: &Metric) -> Result<Option<Draw
         width: cx.width(Width::Single),
         cells: cx.ids(points.iter().map(|(row, ..)| *row)),
     };
-    let part = words::axis_word(axis).replace(' ', "_");
+    // By its last word, unless another axis has the same.
+    let word = words::axis_word(axis);
+    let same = cx
+        .study
+        .plan
+        .axes
+        .iter()
+        .filter(|other| words::axis_word(other) == word);
+    let part = if same.count() > 1 { axis.clone() } else { word };
+    let part = part.replace([' ', '.'], "_");
     let mut drawing = cx.drawing(&[&part], Some(metric), Data::Sweep(data));
     drawing.sources = sources;
     drawing.notes = vec![cx.interval_note()];

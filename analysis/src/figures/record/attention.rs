@@ -100,6 +100,16 @@ fn of_maps(cx: &Context<'_>, part: &str, maps: &[Map]) -> Drawing {
 /// Entropy head by head.
 pub(super) fn entropy(cx: &Context<'_>) -> Result<Vec<Drawing>> {
     let heads = record(cx)?.heads;
+    // Every layer has every head, so neither number can be beyond their count.
+    if heads
+        .iter()
+        .any(|one| one.layer.max(one.head) >= heads.len())
+    {
+        return Err(cx.lacks(
+            "a layer or head is beyond those it lists",
+            "give a record that `smartkv analyze attention` wrote",
+        ));
+    }
     let layers = heads.iter().map(|one| one.layer + 1).max().unwrap_or(0);
     let across = heads.iter().map(|one| one.head + 1).max().unwrap_or(0);
     let mut values = vec![vec![None; across]; layers];

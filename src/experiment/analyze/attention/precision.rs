@@ -186,13 +186,20 @@ fn places(cache: &Cache, legend: &[Legend], after: &'static str) -> Option<Place
                 };
             }
             for (mean, &index) in mean_bits.iter_mut().zip(&at) {
-                *mean += bits(index) / (layers * kv_heads) as f64;
-                *layer_bits += bits(index) / (kv_heads * seen) as f64;
+                // Sums of halves are exact; a mean of 16 is 16.
+                *mean += bits(index);
+                *layer_bits += bits(index);
                 rows[index] += 1;
             }
             own.push(at.into_iter().map(|index| legend[index].symbol).collect());
         }
         lanes.push(own);
+    }
+    for mean in &mut mean_bits {
+        *mean /= (layers * kv_heads) as f64;
+    }
+    for mean in &mut layer_bits {
+        *mean /= (kv_heads * seen) as f64;
     }
     Some(Places {
         after,

@@ -154,7 +154,7 @@ fn quarters<'a, T>(all: &[&'a T], value: impl Fn(&T) -> Option<f64>) -> Vec<(Str
 /// A power of two and the next.
 fn context(tokens: usize) -> String {
     let least = tokens.checked_ilog2().map_or(0, |log| 1_usize << log);
-    format!("{least:>6} to {}", (2 * least).max(1) - 1)
+    format!("{least:>6} to {}", (least.saturating_mul(2)).max(1) - 1)
 }
 
 /// What f16 made of it.

@@ -3,9 +3,10 @@
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use smartkv_eval::task::{Attempt, SampleRecord};
 use smartkv_eval::{Protocol, WindowFidelity};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Schemas that hold samples.
@@ -85,6 +86,10 @@ pub(super) struct Records {
     pub(super) evaluations: Vec<Evaluated>,
     /// The files, with the schema of each.
     pub(super) files: Vec<(PathBuf, String)>,
+    /// What was measured of each window and sample: what two records say of the same one, as of a
+    /// deterministic strategy under two seeds, counts once.
+    units: BTreeSet<String>,
+    models: BTreeSet<String>,
 }
 
 impl Records {
@@ -102,7 +107,21 @@ impl Records {
                     .with_context(|| format!("{} cannot be used", file.display()))?;
             }
         }
+        // Models are told apart, and named where there are several.
+        if let (1, Some(model)) = (records.models.len(), records.models.first().cloned()) {
+            let own = on(&model);
+            let asked = records.asked.iter_mut().map(|one| &mut one.strategy);
+            let seen = records.seen.iter_mut().map(|one| &mut one.strategy);
+            for strategy in asked.chain(seen) {
+                strategy.truncate(strategy.len() - own.len());
+            }
+        }
         Ok(records)
+    }
+
+    /// Whether nothing was read of this window or sample before.
+    fn is_new(&mut self, unit: &Value) -> bool {
+        self.units.insert(unit.to_string())
     }
 
     fn add(&mut self, path: &Path) -> anyhow::Result<()> {
@@ -125,7 +144,9 @@ impl Records {
     }
 
     fn add_evaluation(&mut self, path: &Path, record: &Value) -> anyhow::Result<()> {
-        let strategy = label(&field::<String>(record, "strategy")?, &record["budget"]);
+        let model: String = field(record, "model")?;
+        let name: String = field(record, "strategy")?;
+        let strategy = label(&name, &record["budget"]) + &on(&model);
         let protocol: ProtocolIn = field(record, "protocol")?;
         let samples = record.get("samples").context("it has no `samples`")?;
         let windows: Vec<Value> = field(samples, "windows")?;
@@ -145,7 +166,17 @@ impl Records {
                 }))
             };
             let window = read().with_context(|| format!("samples.windows[{index}]"))?;
-            self.seen.extend(window);
+            let start = &window.as_ref().map(|window| window.start);
+            let (sha256, length) = (&protocol.text_sha256, protocol.score_tokens);
+            let how = (
+                protocol.name,
+                protocol.prefill,
+                protocol.prefill_tokens,
+                length,
+            );
+            if self.is_new(&json!([strategy, record["config"], sha256, start, how])) {
+                self.seen.extend(window);
+            }
         }
         let needles = |name: &str| -> anyhow::Result<Vec<NeedleIn>> {
             samples
@@ -159,14 +190,25 @@ impl Records {
             own.len(),
             f16.len()
         );
-        let needles = own.into_iter().zip(f16);
-        self.asked
-            .extend(needles.map(|(own, f16)| own.asked(&strategy, &f16)));
+        for (own, f16) in own.into_iter().zip(f16) {
+            let place = (own.length_tokens, own.depth_percent, own.sample);
+            let sha256 = &protocol.text_sha256;
+            if self.is_new(&json!([
+                strategy,
+                record["config"],
+                sha256,
+                place,
+                own.value
+            ])) {
+                self.asked.push(own.asked(&strategy, &f16));
+            }
+        }
+        self.models.insert(model.clone());
         let environment = record.get("environment");
         let text = |name| Some(environment?.get(name)?.as_str()?.to_string());
         self.evaluations.push(Evaluated {
             path: path.to_path_buf(),
-            model: field(record, "model")?,
+            model,
             model_sha256: text("model_sha256"),
             weights: text("weights"),
             config: field(record, "config")?,
@@ -177,6 +219,8 @@ impl Records {
     }
 
     fn add_tasks(&mut self, record: &Value) -> anyhow::Result<()> {
+        let model: String = field(record, "model")?;
+        self.models.insert(model.clone());
         let strategies: Vec<StrategyIn> = field(record, "strategies")?;
         let tasks: Vec<TaskIn> = field(record, "tasks")?;
         for task in tasks {
@@ -203,8 +247,13 @@ impl Records {
                     strategies.len()
                 );
                 for (strategy, attempt) in strategies.iter().zip(others) {
+                    let name = label(&strategy.name, &strategy.budget) + &on(&model);
+                    let place = (&task.name, &sample.part, &sample.fingerprint);
+                    if !self.is_new(&json!([name, strategy.config, place])) {
+                        continue;
+                    }
                     self.asked.push(Asked {
-                        strategy: label(&strategy.name, &strategy.budget),
+                        strategy: name,
                         task: task.name.clone(),
                         part: sample.part.clone(),
                         index: sample.index,
@@ -226,6 +275,8 @@ impl Records {
 #[derive(Debug, Deserialize)]
 struct StrategyIn {
     name: String,
+    #[serde(default)]
+    config: Value,
     #[serde(default)]
     budget: Value,
 }
@@ -299,6 +350,11 @@ fn answered(attempt: &Attempt) -> Answered {
 }
 
 /// A strategy with its budget, as tables name it. Task records may have the budget in the name.
+/// What a strategy is called behind its name, where there are several models.
+fn on(model: &str) -> String {
+    format!(" on {model}")
+}
+
 fn label(name: &str, budget: &Value) -> String {
     let budget = match budget {
         Value::Null => return name.to_string(),

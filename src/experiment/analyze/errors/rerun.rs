@@ -249,7 +249,7 @@ fn run(
         prefill: protocol.prefill_tokens,
         score: protocol.score_tokens,
     };
-    let end = seen.start + windows.tokens_per_window();
+    let end = seen.start.saturating_add(windows.tokens_per_window());
     let own = tokens
         .get(seen.start..end)
         .with_context(|| format!("the text has {} tokens", tokens.len()))?;
