@@ -12,6 +12,7 @@ use smartkv_analysis::figures::{
 use smartkv_analysis::store::layout;
 use smartkv_analysis::{AnalysisError, Store};
 use smartkv_eval::Bootstrap;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// Draw finished experiments and analyses: fronts, sweeps, contributions, needles, attention, bits.
@@ -197,14 +198,18 @@ pub(super) fn run(args: &FiguresArgs, as_json: bool) -> anyhow::Result<()> {
             "figures": listed,
         }))?;
     }
-    for own in made.iter().filter(|_| !as_json) {
-        let endings: Vec<&str> = own
-            .files
-            .iter()
-            .map(|(ending, _)| ending.as_str())
-            .collect();
-        let path = args.out.join(&own.name);
-        eprintln!("wrote {}.{{{}}}", path.display(), endings.join(","));
+    if !as_json {
+        let mut text = String::new();
+        for own in &made {
+            let endings: Vec<&str> = own
+                .files
+                .iter()
+                .map(|(ending, _)| ending.as_str())
+                .collect();
+            let path = args.out.join(&own.name);
+            let _ = writeln!(text, "{}.{{{}}}", path.display(), endings.join(","));
+        }
+        output::text(&text)?;
     }
     match failed {
         Some(error) => Err(error.into()),

@@ -46,6 +46,16 @@ pub(super) struct StrategyArgs {
     pub(super) sets: Vec<Assignment>,
 }
 
+impl StrategyArgs {
+    /// The strategy, by default SmartKV, and the budget it is given.
+    pub(super) fn resolve(&self) -> anyhow::Result<(StrategySpec, Option<Budget>)> {
+        let name = self.strategy.as_deref().unwrap_or("smartkv");
+        let strategy = StrategySpec::resolve(name, &self.sets)?;
+        let budget = self.budget.as_deref().map(str::parse).transpose()?;
+        Ok((strategy, budget))
+    }
+}
+
 /// When a prompt is compressed, as written on the command line.
 pub(super) fn parse_prefill(text: &str) -> Result<Prefill, String> {
     match text {

@@ -132,7 +132,7 @@ fn a_record_that_changed_or_went_is_found() {
     let path = filled.layout().cell(&id);
     let text = fs::read_to_string(&path).unwrap();
     filled.edit(&id, |record| {
-        record["result"]["quality"]["kl_mean"] = 0.5.into()
+        record["result"]["quality"]["kl_mean"] = 0.5.into();
     });
     let message = wrong(&filled, &folder);
     for ending in ["svg", "pdf", "png", "json"] {

@@ -4,7 +4,6 @@ use super::passage::{PassageArgs, with_bar};
 use crate::assets::Policy;
 use crate::cli::output;
 use crate::cli::session::{StrategyArgs, check_calibration, parse_prefill};
-use crate::config::StrategySpec;
 use crate::experiment::analyze::{
     LatencyAnalysis, LatencyRecord, Role, Spread, VariantRecord, analyze_latency, variants,
 };
@@ -60,14 +59,7 @@ pub(super) struct LatencyArgs {
 }
 
 pub(super) fn run(args: &LatencyArgs, policy: &Policy, as_json: bool) -> anyhow::Result<()> {
-    let name = args.strategy.strategy.as_deref().unwrap_or("smartkv");
-    let strategy = StrategySpec::resolve(name, &args.strategy.sets)?;
-    let budget = args
-        .strategy
-        .budget
-        .as_deref()
-        .map(str::parse)
-        .transpose()?;
+    let (strategy, budget) = args.strategy.resolve()?;
     anyhow::ensure!(
         (1..=MOST_ROUNDS).contains(&args.rounds),
         "--rounds {}: expected 1 to {MOST_ROUNDS}",

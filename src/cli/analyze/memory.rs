@@ -4,7 +4,6 @@ use super::passage::{PassageArgs, with_bar};
 use crate::assets::Policy;
 use crate::cli::output::{self, bytes};
 use crate::cli::session::{StrategyArgs, check_calibration, parse_prefill, prefill_name};
-use crate::config::StrategySpec;
 use crate::experiment::analyze::{MemoryAnalysis, MemoryRecord, Parts, Point, analyze_memory};
 use smartkv_core::Prefill;
 use smartkv_eval::Windows;
@@ -57,14 +56,7 @@ pub(super) struct MemoryArgs {
 }
 
 pub(super) fn run(args: &MemoryArgs, policy: &Policy, as_json: bool) -> anyhow::Result<()> {
-    let name = args.strategy.strategy.as_deref().unwrap_or("smartkv");
-    let strategy = StrategySpec::resolve(name, &args.strategy.sets)?;
-    let budget = args
-        .strategy
-        .budget
-        .as_deref()
-        .map(str::parse)
-        .transpose()?;
+    let (strategy, budget) = args.strategy.resolve()?;
     anyhow::ensure!(args.every > 0, "--every 0: expected at least 1");
     let opened = args.passage.open(policy)?;
     check_calibration(&strategy, args.passage.model(), &opened.loaded.path)?;
