@@ -150,6 +150,22 @@ fn cells_and_folders_are_read_as_what_they_hold() {
         .filter(|g| g["by"] == "all");
     let names: Vec<&Value> = all.map(|g| &g["strategy"]).collect();
     assert_eq!(names, ["smartkv @ 0.25 on m", "smartkv @ 0.25 on other"]);
+    // So are those of another configuration that goes by the same name.
+    let mut other = tasks();
+    other["strategies"][0]["config"] = value!({"window": 0});
+    let other = file(folder.path(), "other.json", other.to_string());
+    let record = json(&run(&errors(&[&again, &other, "--json"])));
+    let all = array(&record["samples"])
+        .iter()
+        .filter(|g| g["by"] == "all");
+    let names: Vec<&str> = all.map(|g| g["strategy"].as_str().unwrap()).collect();
+    assert_eq!(names.len(), 2);
+    assert!(
+        names
+            .iter()
+            .all(|name| name.starts_with("smartkv @ 0.25 (")),
+        "{names:?}"
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod groups;
 mod read;
 mod rerun;
+mod whose;
 
 pub use groups::{SampleGroup, WindowGroup};
 pub use rerun::{Needed, RerunWindow, TokenGroup, WorstToken, WorstWindow};

@@ -1,5 +1,6 @@
 //! Reads what records say of single samples and windows.
 
+use super::whose::{self, Whose};
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -89,7 +90,6 @@ pub(super) struct Records {
     /// What was measured of each window and sample: what two records say of the same one, as of a
     /// deterministic strategy under two seeds, counts once.
     units: BTreeSet<String>,
-    models: BTreeSet<String>,
 }
 
 impl Records {
@@ -107,15 +107,9 @@ impl Records {
                     .with_context(|| format!("{} cannot be used", file.display()))?;
             }
         }
-        // Models are told apart, and named where there are several.
-        if let (1, Some(model)) = (records.models.len(), records.models.first().cloned()) {
-            let own = on(&model);
-            let asked = records.asked.iter_mut().map(|one| &mut one.strategy);
-            let seen = records.seen.iter_mut().map(|one| &mut one.strategy);
-            for strategy in asked.chain(seen) {
-                strategy.truncate(strategy.len() - own.len());
-            }
-        }
+        let asked = records.asked.iter_mut().map(|one| &mut one.strategy);
+        let seen = records.seen.iter_mut().map(|one| &mut one.strategy);
+        whose::name(asked.chain(seen).collect());
         Ok(records)
     }
 
@@ -146,7 +140,7 @@ impl Records {
     fn add_evaluation(&mut self, path: &Path, record: &Value) -> anyhow::Result<()> {
         let model: String = field(record, "model")?;
         let name: String = field(record, "strategy")?;
-        let strategy = label(&name, &record["budget"]) + &on(&model);
+        let strategy = Whose::written(label(&name, &record["budget"]), &model, &record["config"]);
         let protocol: ProtocolIn = field(record, "protocol")?;
         let samples = record.get("samples").context("it has no `samples`")?;
         let windows: Vec<Value> = field(samples, "windows")?;
@@ -203,7 +197,6 @@ impl Records {
                 self.asked.push(own.asked(&strategy, &f16));
             }
         }
-        self.models.insert(model.clone());
         let environment = record.get("environment");
         let text = |name| Some(environment?.get(name)?.as_str()?.to_string());
         self.evaluations.push(Evaluated {
@@ -220,7 +213,6 @@ impl Records {
 
     fn add_tasks(&mut self, record: &Value) -> anyhow::Result<()> {
         let model: String = field(record, "model")?;
-        self.models.insert(model.clone());
         let strategies: Vec<StrategyIn> = field(record, "strategies")?;
         let tasks: Vec<TaskIn> = field(record, "tasks")?;
         for task in tasks {
@@ -247,7 +239,8 @@ impl Records {
                     strategies.len()
                 );
                 for (strategy, attempt) in strategies.iter().zip(others) {
-                    let name = label(&strategy.name, &strategy.budget) + &on(&model);
+                    let name = label(&strategy.name, &strategy.budget);
+                    let name = Whose::written(name, &model, &strategy.config);
                     let place = (&task.name, &sample.part, &sample.fingerprint);
                     if !self.is_new(&json!([name, strategy.config, place])) {
                         continue;
@@ -350,11 +343,6 @@ fn answered(attempt: &Attempt) -> Answered {
 }
 
 /// A strategy with its budget, as tables name it. Task records may have the budget in the name.
-/// What a strategy is called behind its name, where there are several models.
-fn on(model: &str) -> String {
-    format!(" on {model}")
-}
-
 fn label(name: &str, budget: &Value) -> String {
     let budget = match budget {
         Value::Null => return name.to_string(),
