@@ -98,7 +98,9 @@ mod tests {
             assert_eq!(parse(text).unwrap().to_string(), text);
         }
         assert_eq!(parse(" [ 1 , 2 ] ").unwrap().to_string(), "[1,2]");
-        for text in ["", "[1,]", "{\"a\"}", "[1] 2", "nan", "\"a", "{1:2}", "[1 2]"] {
+        for text in [
+            "", "[1,]", "{\"a\"}", "[1] 2", "nan", "\"a", "{1:2}", "[1 2]",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
         assert_eq!(parse(&"[".repeat(1 << 20)), None);
