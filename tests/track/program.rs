@@ -137,7 +137,11 @@ fn a_failed_evaluation_is_a_failed_run() {
     ];
     let failed = eval(dir.path(), &vars, &["--wandb", "--budget", "0.0001"]);
     assert_eq!(failed.status.code(), Some(1));
-    assert!(stderr(&failed).contains("error: "), "{}", stderr(&failed));
+    let said = stderr(&failed);
+    // Before the server is waited for, and once.
+    let (error, note) = (said.find("error: "), said.find("note: W&B"));
+    assert!(error.is_some() && error < note, "{said}");
+    assert_eq!(said.matches("error: ").count(), 1, "{said}");
     until("the end", || !server.streamed().is_empty());
     assert_eq!(server.streamed().pop().unwrap()["exitcode"], 1);
     let lines = server.file("output.log");
