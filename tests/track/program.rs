@@ -266,3 +266,33 @@ fn the_shipped_sweep_varies_flags_that_there_are() {
     // The name the summary has it under, as another test finds it there.
     assert_eq!(sweep["metric"]["name"], "quality/kl_mean");
 }
+
+#[test]
+fn a_sweep_passes_a_warning_of_its_cells_on_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = env!("CARGO_MANIFEST_DIR");
+    let grid = format!(
+        "base:\n  model: {root}/tests/golden/tiny-llama\n  text: {root}/LICENSE-APACHE\n  needle: \
+         {{enabled: false}}\n  windows: {{count: 1, prefill: 40, score: 8, seeded: true}}\naxes:\n  \
+         strategy: {{u: {{type: uniform, key_bits: 4, value_bits: 4, group_size: 16}}}}\nseeds: 2\n"
+    );
+    std::fs::write(dir.path().join("grid.yaml"), grid).unwrap();
+    std::fs::write(dir.path().join("file"), "").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_smartkv"));
+    command
+        .args(["sweep", "run", "grid.yaml", "--store", "store"])
+        .args(["--wandb", "offline"])
+        .current_dir(dir.path())
+        .env_clear()
+        .env("HOME", dir.path())
+        .env("WANDB_DIR", "file");
+    let output = command.output().unwrap();
+    let said = stderr(&output);
+    assert!(output.status.success(), "{said}");
+    let warnings = said.lines().filter(|line| line.starts_with("warning:"));
+    let warnings: Vec<_> = warnings.collect();
+    assert_eq!(warnings.len(), 1, "{said}");
+    assert!(warnings[0].contains("nothing is tracked"), "{said}");
+    let cells = std::fs::read_dir(dir.path().join("store/cells")).unwrap();
+    assert_eq!(cells.count(), 2, "{said}");
+}
