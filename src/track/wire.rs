@@ -160,11 +160,9 @@ pub(super) fn held(answer: &Value) -> Option<Held> {
             _ => None,
         })
         .max();
-    let runtime = everywhere().filter_map(|row| match row.get("_runtime")? {
-        Json::Float(seconds) => seconds.is_finite().then_some(*seconds),
-        Json::Int(seconds) => Some(*seconds as f64),
-        Json::Unsigned(seconds) => Some(*seconds as f64),
-        _ => None,
+    let runtime = everywhere().filter_map(|row| {
+        let seconds = row.get("_runtime")?.to_string().parse::<f64>().ok()?;
+        seconds.is_finite().then_some(seconds)
     });
     let history = count("historyLineCount");
     let fields = match &summary {
