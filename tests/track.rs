@@ -41,6 +41,7 @@ const FAST: Pace = Pace {
     longest_backoff: Duration::from_millis(40),
     outage: Duration::from_secs(60),
     goodbye: Duration::from_secs(20),
+    last_attempt: Duration::from_secs(20),
 };
 
 /// What tracking said.

@@ -7,9 +7,23 @@ use crate::experiment::launch::LaunchError;
 use crate::experiment::{EXIT_BUSY, EXIT_STORE, ExperimentError, store_error};
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Prints `error:` with its causes and `hint:` lines to standard error.
+/// Whether the error that ends the process is printed already.
+static TOLD: AtomicBool = AtomicBool::new(false);
+
+/// Prints the error that ends the process, unless it was [told](tell), and says how to exit.
 pub(super) fn report(error: &anyhow::Error) -> ExitCode {
+    tell(error);
+    exit_code(error)
+}
+
+/// Prints `error:` with its causes and `hint:` lines to standard error, the first time. For the
+/// error that ends the process, before something else is waited for.
+pub(super) fn tell(error: &anyhow::Error) {
+    if TOLD.swap(true, Ordering::Relaxed) {
+        return;
+    }
     let mut text = String::from("error: ");
     let mut last = String::new();
     for (depth, cause) in error.chain().enumerate() {
@@ -30,7 +44,6 @@ pub(super) fn report(error: &anyhow::Error) -> ExitCode {
     text.push('\n');
     // Nothing is left to tell when standard error is closed.
     let _ = std::io::stderr().write_all(text.as_bytes());
-    exit_code(error)
 }
 
 /// What a script can tell apart: the codes of `sysexits.h` for a disk and for "later", and 130 for

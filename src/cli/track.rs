@@ -108,6 +108,8 @@ impl TrackArgs {
 pub(super) fn conclude<T>(run: Run, done: anyhow::Result<T>) -> anyhow::Result<T> {
     if let Err(error) = &done {
         run.output(&format!("error: {error:#}"), Printed::Err);
+        // The end of the run may wait for the server.
+        super::failure::tell(error);
     }
     // As `failure::report` exits.
     run.finish(i32::from(done.is_err()));

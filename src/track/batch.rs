@@ -126,7 +126,7 @@ impl Batch {
         let moved = |key: &str, value: &str| match key {
             "_step" if self.base_step > 0 => {
                 let step: i64 = value.parse().ok()?;
-                Some((step + self.base_step).to_string())
+                Some(step.saturating_add(self.base_step).to_string())
             }
             "_runtime" if self.base_runtime > 0.0 => {
                 let runtime: f64 = value.parse().ok()?;

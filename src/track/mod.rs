@@ -14,6 +14,7 @@ mod json;
 mod netrc;
 mod notices;
 mod pace;
+mod parse;
 pub mod proto;
 mod recorder;
 mod report;

@@ -20,6 +20,8 @@ pub struct Pace {
     pub outage: Duration,
     /// The same once the run has ended and only its end is waited for.
     pub goodbye: Duration,
+    /// The same where there is no hope: no answer ever came, or none comes when the run ends.
+    pub last_attempt: Duration,
 }
 
 impl Default for Pace {
@@ -32,6 +34,7 @@ impl Default for Pace {
             longest_backoff: Duration::from_secs(60),
             outage: Duration::from_secs(300),
             goodbye: Duration::from_secs(30),
+            last_attempt: Duration::from_secs(2),
         }
     }
 }

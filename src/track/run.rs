@@ -234,16 +234,24 @@ impl Live {
     /// Waits for the last answer while answers come. Says whether the server has everything.
     fn goodbye(&self) -> bool {
         loop {
-            let answers = self.shared.read(|state| state.answers);
-            let moved = self.shared.wait(self.settings.pace.goodbye, |state| {
+            let (answers, outage) = self.shared.read(|state| (state.answers, state.outage));
+            let patience = if answers > 0 && !outage {
+                self.settings.pace.goodbye
+            } else {
+                self.settings.pace.last_attempt
+            };
+            let moved = self.shared.wait(patience, |state| {
                 state.outcome.is_some() || state.answers > answers
             });
             match self.shared.read(|state| state.outcome) {
                 Some(outcome) => return outcome == Outcome::Sent,
                 None if moved => {}
                 None => {
-                    let seconds = self.settings.pace.goodbye.as_secs();
-                    let text = format!("the server has not answered for {seconds} s");
+                    let seconds = patience.as_secs();
+                    let text = match self.shared.read(|state| state.storing.clone()) {
+                        Some(name) => format!("{name} could not be uploaded in {seconds} s"),
+                        None => format!("the server has not answered for {seconds} s"),
+                    };
                     self.settings.notices.warn(&text);
                     return false;
                 }

@@ -26,6 +26,10 @@ pub(super) struct State {
     pub(super) exit_code: i32,
     /// Requests that succeeded.
     pub(super) answers: u64,
+    /// Whether the last request failed and is tried again.
+    pub(super) outage: bool,
+    /// The file that is on its way to where files are stored, which may be another server.
+    pub(super) storing: Option<String>,
     /// How sending ended.
     pub(super) outcome: Option<Outcome>,
     /// Where the run can be seen.
@@ -60,7 +64,8 @@ impl Shared {
 
     /// Waits until `ready`, at most for `longest`; says whether it is.
     pub(super) fn wait(&self, longest: Duration, ready: impl Fn(&State) -> bool) -> bool {
-        let end = Instant::now() + longest;
+        // Nothing here lasts longer than a day.
+        let end = Instant::now() + longest.min(Duration::from_secs(86_400));
         let mut state = self.lock();
         loop {
             if ready(&state) {

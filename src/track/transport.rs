@@ -97,6 +97,7 @@ impl Transport {
         url: &str,
         headers: &[(String, String)],
         content: Vec<u8>,
+        timeout: Duration,
     ) -> Result<(), Failure> {
         let url = self.base.join(url);
         let url = url.map_err(|error| Failure::of(format!("no address to put it: {error}")))?;
@@ -108,7 +109,7 @@ impl Transport {
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        self.answer(request.timeout(Duration::from_secs(180)))?;
+        self.answer(request.timeout(timeout))?;
         Ok(())
     }
 

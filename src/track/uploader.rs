@@ -10,15 +10,17 @@ use super::settings::{Resume, Settings};
 use super::shared::{Outcome, Shared};
 use super::spool::SpoolReader;
 use super::transport::{Failure, Purpose, Transport};
-use super::wire::{self, Held, Place};
+use super::wire::{self, Held, Place, Upload};
 use prost::Message as _;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How often one file is tried.
 const FILE_TRIES: u32 = 20;
+/// How long one file may take.
+const UPLOAD: Duration = Duration::from_secs(180);
 /// A wait that only news ends.
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -38,7 +40,31 @@ pub(super) struct Uploader {
     /// When requests began to fail, while they do.
     outage: Option<Instant>,
     last_request: Option<Instant>,
+    /// Files that wait for their upload.
+    pending: Vec<Pending>,
+    /// When the first attempt began that failed after the run's end.
+    late_failure: Option<Instant>,
     warned_of_file: bool,
+}
+
+/// A file that is not uploaded yet.
+struct Pending {
+    upload: Upload,
+    headers: Arc<[(String, String)]>,
+    tries: u32,
+}
+
+/// Whatever ends the sender, a panic too, nobody waits for it longer.
+struct Ending {
+    shared: Arc<Shared>,
+    outcome: Outcome,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let outcome = self.outcome;
+        self.shared.change(|state| state.outcome = Some(outcome));
+    }
 }
 
 impl Uploader {
@@ -51,13 +77,19 @@ impl Uploader {
             transport: transport.map_err(|failure| failure.reason)?,
             outage: None,
             last_request: None,
+            pending: Vec::new(),
+            late_failure: None,
             warned_of_file: false,
         })
     }
 
     /// Sends until the run has ended or the server is given up.
     pub(super) fn run(mut self) {
-        let outcome = match self.send_all() {
+        let mut ending = Ending {
+            shared: self.shared.clone(),
+            outcome: Outcome::Kept,
+        };
+        ending.outcome = match self.send_all() {
             Ok(()) => Outcome::Sent,
             Err(Stop::Abandoned) => Outcome::Kept,
             Err(Stop::Lost(reason)) => {
@@ -65,7 +97,6 @@ impl Uploader {
                 Outcome::Kept
             }
         };
-        self.shared.change(|state| state.outcome = Some(outcome));
     }
 
     fn send_all(&mut self) -> Result<(), Stop> {
@@ -163,10 +194,6 @@ impl Uploader {
                 };
                 batch.take(kind);
             }
-            if std::mem::take(&mut batch.skipped) > 0 {
-                let text = "a line is longer than the server takes, and is left out there";
-                self.settings.notices.warn(text);
-            }
             if closed && !batch.is_full() {
                 // Its record is missing if the disk was full.
                 batch.exit_code.get_or_insert(exit_code);
@@ -175,10 +202,20 @@ impl Uploader {
             if self.wait(batch.has_news(), in_a_hurry, reader.position())? {
                 continue;
             }
-            self.upload(&files, &mut batch, place)?;
-            let stream = batch.stream();
+            let names = std::mem::take(&mut batch.files);
+            // Lines do not wait for files, and the end comes after both.
+            let waiting = !(names.is_empty() && self.pending.is_empty());
+            let mut stream = batch.stream();
+            if waiting {
+                stream.exit_code = None;
+            }
             let (summary, end) = (stream.summary.is_some(), stream.exit_code.is_some());
             let body = stream.body();
+            if std::mem::take(&mut batch.skipped) > 0 {
+                let text = "a line or the summary is longer than the server takes, and is left \
+                            out there";
+                self.settings.notices.warn(text);
+            }
             let answer = self.persist(Purpose::Other, |to| to.stream(place, &body))?;
             self.last_request = Some(Instant::now());
             batch.arrived(summary);
@@ -190,6 +227,8 @@ impl Uploader {
             if end {
                 return Ok(());
             }
+            self.ask_for_places(names, place)?;
+            self.upload(&files, &mut batch)?;
         }
     }
 
@@ -220,9 +259,8 @@ impl Uploader {
         Ok(self.shared.wait(left, news))
     }
 
-    /// Puts the batch's files where the server wants them. One that cannot be put is left out.
-    fn upload(&mut self, folder: &Path, batch: &mut Batch, place: &Place) -> Result<(), Stop> {
-        let mut names = std::mem::take(&mut batch.files);
+    /// Asks where new files go. Those the server has no place for are left out.
+    fn ask_for_places(&mut self, mut names: Vec<String>, place: &Place) -> Result<(), Stop> {
         names.sort();
         names.dedup();
         if names.is_empty() {
@@ -239,29 +277,82 @@ impl Uploader {
             Err(stop) => return Err(stop),
         };
         let (uploads, headers) = wire::uploads(&answer);
-        for upload in uploads.iter().filter(|upload| names.contains(&upload.name)) {
-            let path: PathBuf = folder.join(&upload.name);
-            let mut tries = 0;
-            let put = |transport: &Transport| {
-                tries += 1;
-                let content = std::fs::read(&path).map_err(|error| Failure {
-                    status: Some(0),
-                    retry_after: None,
-                    reason: error.to_string(),
-                })?;
-                let put = transport.put(&upload.url, &headers, content);
-                put.map_err(|failure| Failure {
-                    status: failure.status.or((tries >= FILE_TRIES).then_some(0)),
-                    ..failure
-                })
-            };
-            match self.persist(Purpose::Other, put) {
-                Ok(()) => batch.uploaded.push(upload.name.clone()),
-                Err(Stop::Lost(reason)) if self.outage.is_none() => {
-                    self.warn_of_file(&upload.name, &reason);
-                }
-                Err(stop) => return Err(stop),
+        let headers: Arc<[_]> = headers.into();
+        for upload in uploads {
+            if names.contains(&upload.name) {
+                // A file that was written anew goes to its new place.
+                self.pending
+                    .retain(|pending| pending.upload.name != upload.name);
+                self.pending.push(Pending {
+                    upload,
+                    headers: headers.clone(),
+                    tries: 0,
+                });
             }
+        }
+        Ok(())
+    }
+
+    /// Tries every file that waits once. Where they are stored may be another server than the one
+    /// that takes the lines: a failure says nothing about that one.
+    fn upload(&mut self, folder: &Path, batch: &mut Batch) -> Result<(), Stop> {
+        let pace = self.settings.pace;
+        let mut failures = 0;
+        for mut pending in std::mem::take(&mut self.pending) {
+            let (closed, abandoned) = self.shared.read(|state| (state.closed, state.abandoned));
+            if abandoned {
+                return Err(Stop::Abandoned);
+            }
+            let too_late = |at: Option<Instant>| {
+                closed && at.is_some_and(|at| at.elapsed() > pace.last_attempt)
+            };
+            let name = pending.upload.name.clone();
+            if too_late(self.late_failure) {
+                self.warn_of_file(&name, "the run has ended");
+                continue;
+            }
+            pending.tries += 1;
+            self.shared
+                .change(|state| state.storing = Some(name.clone()));
+            let began = Instant::now();
+            // Lines still wait for their end: a file may take but a part of that time.
+            let timeout = if closed {
+                pace.goodbye.mul_f64(0.6)
+            } else {
+                UPLOAD
+            };
+            let put = std::fs::read(folder.join(&name)).map_err(|error| Failure {
+                status: Some(0),
+                retry_after: None,
+                reason: error.to_string(),
+            });
+            let put = put.and_then(|content| {
+                let (url, headers) = (&pending.upload.url, &pending.headers);
+                self.transport.put(url, headers, content, timeout)
+            });
+            self.shared.change(|state| {
+                state.storing = None;
+                state.answers += u64::from(put.is_ok());
+            });
+            let Err(failure) = put else {
+                batch.uploaded.push(name);
+                continue;
+            };
+            if closed {
+                self.late_failure.get_or_insert(began);
+            }
+            let again = failure.is_transient(Purpose::Other) && pending.tries < FILE_TRIES;
+            if again && !too_late(self.late_failure) {
+                failures = pending.tries.max(failures);
+                self.pending.push(pending);
+            } else {
+                self.warn_of_file(&name, &failure.reason);
+            }
+        }
+        if failures > 0 && self.shared.read(|state| state.closed) {
+            // Nothing else is due: the next attempt would come at once.
+            let wait = self.backoff(failures - 1).min(pace.last_attempt);
+            self.shared.wait(wait, |state| state.abandoned);
         }
         Ok(())
     }
@@ -284,7 +375,10 @@ impl Uploader {
             let failure = match ask(&self.transport) {
                 Ok(answer) => {
                     self.outage = None;
-                    self.shared.change(|state| state.answers += 1);
+                    self.shared.change(|state| {
+                        state.answers += 1;
+                        state.outage = false;
+                    });
                     return Ok(answer);
                 }
                 Err(failure) => failure,
@@ -294,11 +388,12 @@ impl Uploader {
                 return Err(Stop::Lost(failure.reason));
             }
             let since = *self.outage.get_or_insert_with(Instant::now);
+            self.shared.change(|state| state.outage = true);
             let wait = failure
                 .retry_after
                 .unwrap_or_else(|| self.backoff(failures));
             failures += 1;
-            if since.elapsed() + wait > self.settings.pace.outage {
+            if since.elapsed().saturating_add(wait) > self.settings.pace.outage {
                 let seconds = since.elapsed().as_secs();
                 return Err(Stop::Lost(format!(
                     "no use of the server for {seconds} s: {}",

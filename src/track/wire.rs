@@ -1,6 +1,7 @@
 //! Requests and answers of the W&B protocol, as JSON.
 
-use super::json::object;
+use super::json::{Json, object};
+use super::parse::parse;
 use super::proto;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -142,24 +143,36 @@ pub(super) fn held(answer: &Value) -> Option<Held> {
     let count = |name: &str| bucket.get(name).and_then(Value::as_u64).unwrap_or(0);
     let embedded = |name: &str| {
         let text = bucket.get(name)?.as_str()?;
-        serde_json::from_str::<Value>(text).ok()
+        parse(text)
     };
     let summary = embedded("summaryMetrics");
     let tail = embedded("historyTail");
-    let tail: Vec<Value> = tail
-        .as_ref()
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(|line| serde_json::from_str(line.as_str()?).ok())
+    let tail: Vec<Json> = tail
+        .iter()
+        .flat_map(Json::items)
+        .filter_map(|line| parse(line.text()?))
         .collect();
     let everywhere = || tail.iter().chain(&summary);
     let step = everywhere()
-        .filter_map(|row| row.get("_step")?.as_i64())
+        .filter_map(|row| match row.get("_step")? {
+            Json::Int(step) => Some(*step),
+            Json::Unsigned(step) => i64::try_from(*step).ok(),
+            _ => None,
+        })
         .max();
-    let runtime = everywhere().filter_map(|row| row.get("_runtime")?.as_f64());
+    let runtime = everywhere().filter_map(|row| {
+        let seconds = row.get("_runtime")?.to_string().parse::<f64>().ok()?;
+        seconds.is_finite().then_some(seconds)
+    });
     let history = count("historyLineCount");
-    let fields = summary.as_ref().and_then(Value::as_object);
+    let fields = match &summary {
+        Some(Json::Object(fields)) => fields.as_slice(),
+        _ => &[],
+    };
+    // Every line has had a step of its own at least.
+    let next = step.map_or(i64::try_from(history).unwrap_or(i64::MAX), |step| {
+        step.saturating_add(1)
+    });
     Some(Held {
         id: bucket
             .get("id")
@@ -170,11 +183,10 @@ pub(super) fn held(answer: &Value) -> Option<Held> {
         events: count("eventsLineCount"),
         output: count("logLineCount"),
         // A step of a run without history was none.
-        step: step.filter(|_| history > 0).map_or(0, |step| step + 1),
+        step: if history > 0 { next } else { 0 },
         runtime: runtime.fold(0.0, f64::max),
         summary: fields
-            .into_iter()
-            .flatten()
+            .iter()
             .map(|(key, value)| (key.clone(), value.to_string()))
             .collect(),
     })

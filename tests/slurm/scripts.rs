@@ -43,8 +43,13 @@ fn tasks_run_the_cells_of_their_list_and_the_last_job_tells() {
     let fake = Fake::new(study);
     json(&fake.run(&["--json"]));
     let store = fake.study.store.clone();
+    let tracked = tempfile::tempdir().unwrap();
     for index in [2, 0, 1] {
-        let output = script(&fake, "cell.sh", index).output().unwrap();
+        let mut task = script(&fake, "cell.sh", index);
+        task.env("WANDB_MODE", "offline")
+            .env("WANDB_RUN_ID", "shared")
+            .env("WANDB_DIR", tracked.path());
+        let output = task.output().unwrap();
         assert!(output.status.success(), "{}", stderr(&output));
         let list = fs::read_to_string(store.join("submissions/a plan/0.cells")).unwrap();
         let handed: Value = serde_json::from_str(list.lines().nth(index).unwrap()).unwrap();
@@ -53,6 +58,14 @@ fn tasks_run_the_cells_of_their_list_and_the_last_job_tells() {
         let facts = fs::read_to_string(store.join(format!("runs/{id}.json"))).unwrap();
         assert!(facts.contains("\"threads\": 1"), "{facts}");
     }
+    // A run each, whatever name was meant for one.
+    let runs = fs::read_dir(tracked.path().join("wandb")).unwrap();
+    let runs: Vec<_> = runs.map(|run| run.unwrap().file_name()).collect();
+    let own = |run: &&std::ffi::OsString| {
+        let run = run.to_string_lossy();
+        run.starts_with("offline-run-") && !run.ends_with("shared")
+    };
+    assert_eq!(runs.iter().filter(own).count(), 3, "{runs:?}");
     // The fourth cell is task 0 of the second list.
     let output = script(&fake, "collect.sh", 0).output().unwrap();
     assert_eq!(output.status.code(), Some(1));

@@ -214,11 +214,65 @@ fn a_run_that_ends_does_not_wait_for_a_server_that_is_silent() {
     let (mut settings, said) = online(&server, dir.path());
     settings.pace = Pace {
         outage: Duration::from_secs(3600),
-        goodbye: Duration::from_millis(50),
+        // Enough for the test to hang if it waited for this.
+        goodbye: Duration::from_secs(36_000),
+        last_attempt: Duration::from_millis(50),
         ..FAST
     };
     Run::start(settings, RunInfo::default()).finish(0);
     assert!(said.all().contains("has not answered"), "{}", said.all());
+}
+
+#[test]
+fn no_wait_is_too_long_to_be_counted() {
+    let server = Server::failing(|_, _| {
+        Some(Fault {
+            retry_after: Some(u64::MAX),
+            ..fault(503)
+        })
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let said = track(&server, dir.path());
+    assert_eq!(said.warnings(), 1, "{}", said.all());
+    assert!(said.all().contains("HTTP 503"), "{}", said.all());
+}
+
+#[test]
+fn a_storage_that_is_away_takes_no_line_with_it() {
+    let server = Server::failing(|request, _| (request.method == "PUT").then(|| fault(503)));
+    let dir = tempfile::tempdir().unwrap();
+    let (mut settings, said) = online(&server, dir.path());
+    // An outage of the server itself would end everything at once.
+    settings.pace = Pace {
+        outage: Duration::ZERO,
+        last_attempt: Duration::from_millis(100),
+        ..FAST
+    };
+    let run = Run::start(settings, RunInfo::default());
+    run.file("a.svg", "<svg/>");
+    until("the upload", || !server.stored().is_empty());
+    run.log(vec![("x".to_owned(), 1.0.into())]);
+    run.finish(0);
+    assert_eq!(said.warnings(), 1, "{}", said.all());
+    assert!(said.all().contains("cannot be uploaded"), "{}", said.all());
+    assert_eq!(server.file("wandb-history.jsonl").len(), 1);
+    assert_eq!(server.streamed().last().unwrap()["complete"], true);
+}
+
+#[test]
+fn a_summary_too_long_for_the_server_is_told() {
+    let server = Server::start(Behaviour::default());
+    let dir = tempfile::tempdir().unwrap();
+    let (settings, said) = online(&server, dir.path());
+    let run = Run::start(settings, RunInfo::default());
+    run.summary(vec![("x".to_owned(), "x".repeat(11 << 20).into())]);
+    run.finish(0);
+    assert!(
+        said.all().contains("the summary is longer"),
+        "{}",
+        said.all()
+    );
+    assert_eq!(server.streamed().last().unwrap()["complete"], true);
 }
 
 #[test]

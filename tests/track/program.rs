@@ -137,7 +137,11 @@ fn a_failed_evaluation_is_a_failed_run() {
     ];
     let failed = eval(dir.path(), &vars, &["--wandb", "--budget", "0.0001"]);
     assert_eq!(failed.status.code(), Some(1));
-    assert!(stderr(&failed).contains("error: "), "{}", stderr(&failed));
+    let said = stderr(&failed);
+    // Before the server is waited for, and once.
+    let (error, note) = (said.find("error: "), said.find("note: W&B"));
+    assert!(error.is_some() && error < note, "{said}");
+    assert_eq!(said.matches("error: ").count(), 1, "{said}");
     until("the end", || !server.streamed().is_empty());
     assert_eq!(server.streamed().pop().unwrap()["exitcode"], 1);
     let lines = server.file("output.log");
@@ -261,4 +265,34 @@ fn the_shipped_sweep_varies_flags_that_there_are() {
     }
     // The name the summary has it under, as another test finds it there.
     assert_eq!(sweep["metric"]["name"], "quality/kl_mean");
+}
+
+#[test]
+fn a_sweep_passes_a_warning_of_its_cells_on_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = env!("CARGO_MANIFEST_DIR");
+    let grid = format!(
+        "base:\n  model: {root}/tests/golden/tiny-llama\n  text: {root}/LICENSE-APACHE\n  needle: \
+         {{enabled: false}}\n  windows: {{count: 1, prefill: 40, score: 8, seeded: true}}\naxes:\n  \
+         strategy: {{u: {{type: uniform, key_bits: 4, value_bits: 4, group_size: 16}}}}\nseeds: 2\n"
+    );
+    std::fs::write(dir.path().join("grid.yaml"), grid).unwrap();
+    std::fs::write(dir.path().join("file"), "").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_smartkv"));
+    command
+        .args(["sweep", "run", "grid.yaml", "--store", "store"])
+        .args(["--wandb", "offline"])
+        .current_dir(dir.path())
+        .env_clear()
+        .env("HOME", dir.path())
+        .env("WANDB_DIR", "file");
+    let output = command.output().unwrap();
+    let said = stderr(&output);
+    assert!(output.status.success(), "{said}");
+    let warnings = said.lines().filter(|line| line.starts_with("warning:"));
+    let warnings: Vec<_> = warnings.collect();
+    assert_eq!(warnings.len(), 1, "{said}");
+    assert!(warnings[0].contains("nothing is tracked"), "{said}");
+    let cells = std::fs::read_dir(dir.path().join("store/cells")).unwrap();
+    assert_eq!(cells.count(), 2, "{said}");
 }

@@ -61,6 +61,29 @@ fn a_resumed_run_goes_on_where_it_stopped() {
 }
 
 #[test]
+fn what_a_run_holds_may_be_no_number() {
+    for (tail, step) in [(r#"{"_step":6,"kl":NaN}"#, 7), ("lost", 4)] {
+        let bucket = json!({
+            "id": "held",
+            "name": "run00001",
+            "historyLineCount": 4,
+            "historyTail": json!([tail]).to_string(),
+            "summaryMetrics": r#"{"kl":NaN,"best":-Infinity}"#,
+        });
+        let server = Server::start(Behaviour {
+            resume: json!({"data": {"model": {"bucket": bucket}}}),
+            ..Behaviour::default()
+        });
+        run(&server, Resume::Allow);
+        let history = server.file("wandb-history.jsonl");
+        assert_eq!(extended(&history[&4])["_step"], json!(f64::from(step)));
+        let summary = &server.file("wandb-summary.json")[&0];
+        assert!(summary.contains(r#""kl":NaN"#), "{summary}");
+        assert!(summary.contains(r#""best":-Infinity"#), "{summary}");
+    }
+}
+
+#[test]
 fn a_run_that_is_not_there_begins() {
     let (server, recorded) = knowing("resume_allow_new");
     run(&server, Resume::Allow);

@@ -19,6 +19,14 @@ impl Lines {
             bar.finish_and_clear();
         }
     }
+
+    /// A line above the bar, if there is one.
+    fn print(&self, line: &str) {
+        match self.bar.borrow().as_ref() {
+            Some(bar) if !bar.is_hidden() => bar.println(line),
+            _ => eprintln!("{line}"),
+        }
+    }
 }
 
 impl Watch for Lines {
@@ -43,13 +51,13 @@ impl Watch for Lines {
             }
         };
         let (count, total) = (self.count.get(), self.total.get());
-        let line = format!("[{count}/{total}] {}: {what}", cell.name());
-        match self.bar.borrow().as_ref() {
-            Some(bar) if !bar.is_hidden() => {
-                bar.println(line);
-                bar.inc(1);
-            }
-            _ => eprintln!("{line}"),
+        self.print(&format!("[{count}/{total}] {}: {what}", cell.name()));
+        if let Some(bar) = self.bar.borrow().as_ref() {
+            bar.inc(1);
         }
+    }
+
+    fn warned(&self, line: &str) {
+        self.print(line);
     }
 }

@@ -23,6 +23,8 @@ cpus=${SLURM_CPUS_PER_TASK:-$SLURM_CPUS_ON_NODE}
         "#!/bin/sh
 # Cells of the plan {name}: task N runs line N, counted from 0, of the list in $1.
 {threads}
+# Meant for one run, not for one a cell.
+unset WANDB_RUN_ID
 stop() {{
     kill -TERM \"$cell\" 2>/dev/null
     wait \"$cell\"

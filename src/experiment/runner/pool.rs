@@ -7,7 +7,7 @@ use crate::experiment::plan::{Plan, PlannedCell};
 use crate::experiment::store::{Held, Store};
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::ffi::OsString;
 use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
@@ -42,6 +42,8 @@ pub trait Watch {
     fn begin(&self, missing: usize);
     /// A cell came to its end.
     fn finished(&self, cell: &PlannedCell, outcome: &CellOutcome, seconds: f64);
+    /// A cell that succeeded had this warning, `warning:` included; told once a run.
+    fn warned(&self, _line: &str) {}
 }
 
 /// What became of the cells of a plan.
@@ -156,6 +158,7 @@ pub fn run_plan(
     }
     watch.begin(queue.len());
     let mut running: Vec<Running<'_>> = Vec::new();
+    let mut warned = BTreeSet::new();
     let mut busy: Vec<(Instant, Waiting<'_>)> = Vec::new();
     while !(queue.is_empty() && running.is_empty() && busy.is_empty()) {
         if options.stop.load(Ordering::Relaxed) {
@@ -193,8 +196,17 @@ pub fn run_plan(
             let ended = running.swap_remove(index);
             let seconds = ended.since.elapsed().as_secs_f64();
             let waiting = ended.waiting;
-            match outcome(ended, status, store)? {
+            let (outcome, said) = outcome(ended, status, store)?;
+            match outcome {
                 Some(outcome) => {
+                    if status.success() {
+                        let warnings = said.lines().filter(|line| line.starts_with("warning:"));
+                        for line in warnings {
+                            if warned.insert(line.to_owned()) {
+                                watch.warned(line);
+                            }
+                        }
+                    }
                     summary.count(&outcome);
                     watch.finished(waiting.cell, &outcome, seconds);
                 }
@@ -258,18 +270,19 @@ fn start<'a>(
     })
 }
 
-/// What became of a cell whose process has ended; `None` if another process is at it.
+/// What became of a cell whose process has ended, and what it said last; `None` if another process
+/// is at it.
 fn outcome(
     mut ended: Running<'_>,
     status: ExitStatus,
     store: &Store,
-) -> anyhow::Result<Option<CellOutcome>> {
+) -> anyhow::Result<(Option<CellOutcome>, String)> {
     let said = std::mem::replace(&mut ended.said, thread::spawn(String::new));
     let said = said.join().unwrap_or_default();
     let cell = ended.waiting.cell;
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     if code == Some(EXIT_BUSY) {
-        return Ok(None);
+        return Ok((None, said));
     }
     if code == Some(EXIT_STORE) {
         let last = said.lines().find(|line| line.starts_with("error: "));
@@ -283,8 +296,8 @@ fn outcome(
     }
     // What the process has recorded.
     match ended.waiting.ended(store)? {
-        Some(CellOutcome::Cached) => return Ok(Some(CellOutcome::Done)),
-        Some(failed) => return Ok(Some(failed)),
+        Some(CellOutcome::Cached) => return Ok((Some(CellOutcome::Done), said)),
+        Some(failed) => return Ok((Some(failed), said)),
         None => {}
     }
     let (class, what) = match (code, signal(status)) {
@@ -312,7 +325,10 @@ fn outcome(
         format!("{what}: {said}")
     };
     let failure = store.fail(Failure::new(&cell.cell, class, error))?;
-    Ok(Some(CellOutcome::Failed(failure.class, failure.message)))
+    Ok((
+        Some(CellOutcome::Failed(failure.class, failure.message)),
+        said,
+    ))
 }
 
 #[cfg(unix)]
