@@ -4,6 +4,7 @@ mod axis;
 mod combine;
 mod load;
 mod patch;
+mod point;
 mod set;
 
 pub use combine::Combination;
