@@ -264,8 +264,14 @@ fn a_storage_that_is_away_takes_no_line_with_it() {
 fn a_summary_too_long_for_the_server_is_told() {
     let server = Server::start(Behaviour::default());
     let dir = tempfile::tempdir().unwrap();
-    let (settings, said) = online(&server, dir.path());
+    let (mut settings, said) = online(&server, dir.path());
+    settings.pace = Pace {
+        transmit: Duration::from_secs(3600),
+        ..FAST
+    };
     let run = Run::start(settings, RunInfo::default());
+    // What comes after the first request goes with the run's end.
+    until("the first request", || !server.streamed().is_empty());
     run.summary(vec![("x".to_owned(), "x".repeat(11 << 20).into())]);
     run.finish(0);
     assert!(
