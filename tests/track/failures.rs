@@ -225,9 +225,10 @@ fn a_run_that_ends_does_not_wait_for_a_server_that_is_silent() {
 
 #[test]
 fn no_wait_is_too_long_to_be_counted() {
-    let server = Server::failing(|_, _| {
+    // Added to the second that has passed by then, it is more than a duration holds.
+    let server = Server::failing(|_, before| {
         Some(Fault {
-            retry_after: Some(u64::MAX),
+            retry_after: Some(if before == 0 { 1 } else { u64::MAX }),
             ..fault(503)
         })
     });
@@ -263,8 +264,14 @@ fn a_storage_that_is_away_takes_no_line_with_it() {
 fn a_summary_too_long_for_the_server_is_told() {
     let server = Server::start(Behaviour::default());
     let dir = tempfile::tempdir().unwrap();
-    let (settings, said) = online(&server, dir.path());
+    let (mut settings, said) = online(&server, dir.path());
+    settings.pace = Pace {
+        transmit: Duration::from_secs(3600),
+        ..FAST
+    };
     let run = Run::start(settings, RunInfo::default());
+    // What comes after the first request goes with the run's end.
+    until("the first request", || !server.streamed().is_empty());
     run.summary(vec![("x".to_owned(), "x".repeat(11 << 20).into())]);
     run.finish(0);
     assert!(
