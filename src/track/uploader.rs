@@ -400,9 +400,15 @@ impl Uploader {
                     failure.reason
                 )));
             }
-            // At the end there is no time for long waits: one more attempt at once, unless the
-            // server said when.
-            let hurry = failure.retry_after.is_none() && !self.shared.read(|state| state.closed);
+            // At the end there is no time for long waits: more attempts soon, unless the server
+            // said when.
+            let closed = self.shared.read(|state| state.closed);
+            let hurry = failure.retry_after.is_none() && !closed;
+            let wait = if closed && failure.retry_after.is_none() {
+                wait.min(self.settings.pace.last_attempt / 4)
+            } else {
+                wait
+            };
             self.shared
                 .wait(wait, |state| state.abandoned || (hurry && state.closed));
             if self.shared.read(|state| state.abandoned) {
