@@ -51,7 +51,11 @@ pub(super) fn run(args: &CellArgs, policy: &Policy, as_json: bool) -> anyhow::Re
     if args.list {
         return list(args, as_json);
     }
-    let (cell, plan) = find(args, &Store::at(&args.store))?;
+    let HandedCell {
+        plan,
+        cell,
+        failures,
+    } = find(args, &Store::at(&args.store))?;
     let store = Store::open(&args.store)?;
     // What is there already was tracked when it was made.
     let tracked = match store.held(&cell.id)? {
@@ -59,7 +63,7 @@ pub(super) fn run(args: &CellArgs, policy: &Policy, as_json: bool) -> anyhow::Re
         _ => args.track.start(|| track::describe_cell(&cell, &plan)),
     };
     let bar = Bar::default();
-    let outcome = one_cell(&cell.cell, &store, policy, &bar);
+    let outcome = one_cell(&cell.cell, failures, &store, policy, &bar);
     bar.finish();
     if let Held::Record(record) = store.held(&cell.id)? {
         tracked.report(&record.result);
@@ -107,8 +111,17 @@ fn list(args: &CellArgs, as_json: bool) -> anyhow::Result<()> {
     output::text(&format!("{}\n", missing.join("\n")))
 }
 
-/// The cell, and the name of its plan.
-fn find(args: &CellArgs, store: &Store) -> anyhow::Result<(PlannedCell, String)> {
+/// A cell that is run whatever failed before.
+fn anew(cell: PlannedCell, plan: &str) -> HandedCell {
+    HandedCell {
+        plan: plan.to_string(),
+        cell,
+        failures: None,
+    }
+}
+
+/// The cell, and what is known of it.
+fn find(args: &CellArgs, store: &Store) -> anyhow::Result<HandedCell> {
     let missing = |what, name: &str, hint: String| ExperimentError::Missing {
         what,
         name: name.to_string(),
@@ -123,13 +136,13 @@ fn find(args: &CellArgs, store: &Store) -> anyhow::Result<(PlannedCell, String)>
             let hint = format!("the plan `{name}` has {count} cells, counted from 0");
             missing("cell", &index.to_string(), hint)
         })?;
-        return Ok((cell, name.clone()));
+        return Ok(anew(cell, name));
     }
     let text = args.id.as_deref().unwrap_or_default();
     if text == "-" {
         let handed: HandedCell = serde_json::from_reader(std::io::stdin().lock())
             .context("standard input: expected a cell of a plan, as JSON")?;
-        return Ok((handed.cell, handed.plan));
+        return Ok(handed);
     }
     let id = CellId::parse(text);
     let id = id
@@ -140,7 +153,7 @@ fn find(args: &CellArgs, store: &Store) -> anyhow::Result<(PlannedCell, String)>
     };
     for plan in &plans {
         if let Some(cell) = plan.find(&id) {
-            return Ok((cell.clone(), plan.name.clone()));
+            return Ok(anew(cell.clone(), &plan.name));
         }
     }
     let names: Vec<&str> = plans.iter().map(|plan| plan.name.as_str()).collect();

@@ -266,6 +266,7 @@ fn offer(
         let handed = |&place: &usize| HandedCell {
             plan: plan.name.clone(),
             cell: plan.cells[place].clone(),
+            failures: None,
         };
         let mut lines = String::new();
         for cell in array.places.iter().map(handed) {

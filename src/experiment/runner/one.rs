@@ -12,12 +12,14 @@ use smartkv_eval::Progress;
 use std::time::{Instant, SystemTime};
 
 /// Runs `cell` unless the store has its record. A damaged record is moved away first, a failure
-/// is recorded and is no error; a failure that was recorded before is tried again.
+/// is recorded and is no error. A failure that was recorded before is tried again, unless there are
+/// more of them than the `failures` that are known.
 ///
 /// # Errors
 /// A cell that another process is at, and a store that cannot be read or written.
 pub fn one_cell(
     cell: &Cell,
+    failures: Option<u32>,
     store: &Store,
     policy: &Policy,
     progress: &dyn Progress,
@@ -36,6 +38,9 @@ pub fn one_cell(
                 "warning: the record of {id} is damaged ({why}): moved to {}",
                 place.display()
             );
+        }
+        Held::Failure(failure) if failures.is_some_and(|known| failure.attempts > known) => {
+            return Ok(CellOutcome::Failed(failure.class, failure.message));
         }
         Held::Failure(_) | Held::Nothing => {}
     }

@@ -77,6 +77,10 @@ pub struct HandedCell {
     pub plan: String,
     /// The cell.
     pub cell: PlannedCell,
+    /// How often it had failed when the run began: a failure since then is another runner's, and is
+    /// not tried again. Anew in any case if absent.
+    #[serde(default)]
+    pub failures: Option<u32>,
 }
 
 /// A cell, and how often it had failed when the run began.
@@ -228,6 +232,7 @@ fn start<'a>(
     let handed = serde_json::to_vec(&HandedCell {
         plan: plan.name.clone(),
         cell: cell.clone(),
+        failures: Some(waiting.attempts),
     })?;
     let mut root = OsString::from("--store=");
     root.push(store.root());
